@@ -1,0 +1,1 @@
+"""What was seen: frozen values only. They cross from observe to judge, and to a file."""
