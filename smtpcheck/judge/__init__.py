@@ -1,0 +1,1 @@
+"""Facts become findings: pure rules over a saved observation, no clock, no file, no socket."""

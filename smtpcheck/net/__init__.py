@@ -1,0 +1,1 @@
+"""Every socket of the program. Nothing outside this room opens one."""

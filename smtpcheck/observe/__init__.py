@@ -1,0 +1,1 @@
+"""Gathers facts and decides nothing."""

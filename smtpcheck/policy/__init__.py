@@ -1,0 +1,1 @@
+"""The standards as pure functions, used by judge, observe and relay alike."""

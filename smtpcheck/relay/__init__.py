@@ -1,0 +1,1 @@
+"""The bundled mail relay: accepts, keeps, delivers, retries, returns, hands out."""
