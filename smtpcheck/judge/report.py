@@ -28,7 +28,7 @@ class Status(StrEnum):
     INCONCLUSIVE = "inconclusive"
 
 
-class Outcome(StrEnum):
+class Judgement(StrEnum):
     """Of a rule on one subject, or (without NOT_APPLICABLE) of a whole run."""
 
     PASSED = "pass"
@@ -74,7 +74,7 @@ class Verdict:
 
     rule: str
     subject: Subject
-    outcome: Outcome
+    outcome: Judgement
     reason: str = ""
 
 
@@ -124,5 +124,5 @@ class Report:
     consequences: tuple[Finding, ...] = ()
     unchecked: tuple[Unchecked, ...] = ()
     checked: int = 0
-    status: Outcome = Outcome.PASSED
+    status: Judgement = Judgement.PASSED
     worst: Severity | None = None
