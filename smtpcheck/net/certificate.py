@@ -7,6 +7,7 @@ from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 
 from smtpcheck.facts.tls import Certificate
 
+
 def certificate(der: bytes) -> Certificate:
     """The fact that `der` states; `malformed` is set for what could not be read."""
     digest = hashes.Hash(hashes.SHA256())

@@ -12,6 +12,9 @@ from smtpcheck.net.tls import Engine, TlsError
 HIGH_WATER = 256 * 1024
 """Unread octets beyond which the peer is made to wait."""
 
+OPENING = 512
+"""Kept of what answers a handshake, to tell clear text from a broken record."""
+
 
 class Overrun(Exception):  # noqa: N818 - the peer's doing, a fact more than an error
     """The peer sent more than its budget."""
@@ -32,6 +35,8 @@ class Channel(asyncio.Protocol):
         self._paused = False
         self._writable = asyncio.Event()
         self._writable.set()
+        self.opening = b""
+        """The first octets that came as an answer to our handshake; clear text, if it was none."""
 
     # What asyncio calls.
 
@@ -149,6 +154,8 @@ class Channel(asyncio.Protocol):
         engine.feed(data)
         if self._secured:
             self._decrypt(engine)
+        else:
+            self.opening = (self.opening + data)[:OPENING]
 
     def _decrypt(self, engine: Engine) -> None:
         try:
