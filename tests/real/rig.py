@@ -1,0 +1,95 @@
+"""What every rig shares: a directory the daemon's own user can enter, and a process that surely ends.
+
+Law: a rig is ready when its last listener takes a connection, never after a while; when its
+block ends, by whatever way, no process and no file of it is left. If it does not start, the
+error carries the daemon's log.
+"""
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from smtpcheck.relay.throwaway import Identity
+
+NAME = "mail.test"
+"""What the servers call themselves, and what a healthy certificate names."""
+
+START = 20.0
+STOP = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listener:
+    """One address and port of a daemon, with the settings that differ there from its main file."""
+
+    address: str
+    port: int
+    identity: Identity | None = None
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+
+class StartError(Exception):
+    """The daemon ended or stayed silent; what it logged."""
+
+
+@contextlib.contextmanager
+def open_directory() -> Iterator[Path]:
+    """A directory for a daemon that gives up root: short (socket paths) and enterable by all."""
+    path = Path(tempfile.mkdtemp(prefix="rig-"))
+    path.chmod(0o755)
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def daemon(
+    command: Sequence[str], awaited: tuple[str, int], log: Path | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run `command` in a session of its own until the block ends; begin once `awaited` listens."""
+    with tempfile.TemporaryFile() as output:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+        try:
+            if not _listens(process, awaited):
+                output.seek(0)
+                logged = log.read_text() if log and log.exists() else ""
+                raise StartError(f"{command[0]}: {output.read().decode()}{logged}")
+            yield process
+        finally:
+            _end(process)
+
+
+def _listens(process: subprocess.Popen[bytes], awaited: tuple[str, int]) -> bool:
+    deadline = time.monotonic() + START
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError), socket.create_connection(awaited, timeout=1):
+            return True
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(0.02)
+            return False
+    return False
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(STOP)
+    # Postfix's and Dovecot's children share the session; whatever ignored its parent goes now.
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
