@@ -6,14 +6,11 @@ the first fault. Bytes are base64 here and nowhere else.
 
 import msgspec
 
+from smtpcheck.blame import BadInputError
 from smtpcheck.facts.observation import SCHEMA, Observation
 
 MAX_OCTETS = 64 * 1024 * 1024
 """Of a file; a run against a hundred ports takes under ten."""
-
-
-class Unreadable(ValueError):
-    """The data is no observation that this version can read; the message says where."""
 
 
 class _Version(msgspec.Struct):
@@ -26,15 +23,15 @@ def encode(observation: Observation) -> bytes:
 
 
 def decode(data: bytes) -> Observation:
-    """The observation that `data` holds. Raises Unreadable."""
+    """The observation that `data` holds. Raises BadInputError."""
     if len(data) > MAX_OCTETS:
-        raise Unreadable(f"larger than {MAX_OCTETS} octets")
+        raise BadInputError(f"larger than {MAX_OCTETS} octets")
     try:
         version = msgspec.json.decode(data, type=_Version).schema
         if version > SCHEMA:
-            raise Unreadable(f"schema {version} of a newer smtpcheck; this one reads {SCHEMA}")
+            raise BadInputError(f"schema {version} of a newer smtpcheck; this one reads {SCHEMA}")
         return msgspec.json.decode(data, type=Observation)
     except msgspec.ValidationError as error:
-        raise Unreadable(f"no saved observation: {error}") from None
+        raise BadInputError(f"no saved observation: {error}") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Unreadable(f"no JSON, or cut short: {error}") from None
+        raise BadInputError(f"no JSON, or cut short: {error}") from None

@@ -16,6 +16,7 @@ from smtpcheck.facts.smtp import Ehlo, Ending, Exchange
 from smtpcheck.facts.step import Probe, Step
 from smtpcheck.facts.transcript import Layer
 from smtpcheck.limits import Limits
+from smtpcheck.net.budget import Clock, Gate
 from smtpcheck.net.channel import Channel, Overrun
 from smtpcheck.net.failures import Stop, failure
 from smtpcheck.net.tap import Tap
@@ -24,23 +25,6 @@ from smtpcheck.wire.extension import extensions
 from smtpcheck.wire.reply import Quirk, Reply, ReplyParser
 
 T = TypeVar("T")
-
-
-class Clock:
-    """How long the whole run may still take."""
-
-    def __init__(self, seconds: float) -> None:
-        self._loop = asyncio.get_running_loop()
-        self.began = self._loop.time()
-        self._end = self.began + seconds
-
-    def now(self) -> float:
-        """Seconds since the run began."""
-        return self._loop.time() - self.began
-
-    def left(self) -> float:
-        """Seconds until the run must end, 0 when it is over."""
-        return max(0.0, self._end - self._loop.time())
 
 
 class Dialogue:
@@ -54,22 +38,24 @@ class Dialogue:
         limits: Limits,
         clock: Clock,
         tls: ClientTls,
-        ehlo: str,
+        gate: Gate,
+        ehlo: str = "",
         sni: str = "",
         source: str = "",
     ) -> None:
         self.host, self.probe, self.limits = host, probe, limits
         self.failure: Failure | None = None
         self.stage = Stage.CONNECT
-        self._clock, self._tls, self._name, self._sni = clock, tls, ehlo, sni
-        self._source = source
+        self._clock, self._tls, self._gate = clock, tls, gate
+        self._name, self._sni, self._source = ehlo, sni, source
         self._channel = Channel(limits.inbound_octets)
         self._tap = Tap(limits.transcript_octets)
         self._parser = ReplyParser(limits.reply_octets)
         self._replies: list[Reply] = []
         self._seen: dict[str, Any] = {}
         self._began = clock.now()
-        self._secret = False
+        self._silent_since = 0.0
+        self._admitted = False
 
     async def __aenter__(self) -> Self:
         return self
@@ -77,6 +63,8 @@ class Dialogue:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> bool:
+        if self._admitted:
+            self._gate.leave()
         if isinstance(error, Stop):
             self.failure = error.failure
             self._tap.remark(str(error.failure))
@@ -107,8 +95,13 @@ class Dialogue:
     # The connection.
 
     async def connect(self) -> None:
-        """Open the TCP connection to the address of the host."""
+        """Open the TCP connection to the address of the host, when it is our turn."""
         self.stage = Stage.CONNECT
+        if not self._gate.allows(self.host):
+            raise self.stop(Kind.NOT_TRIED, "as many connections as politeness allows were made")
+        await self._within(self._gate.enter(), self._clock.left())
+        self._admitted = True
+        self._began = self._clock.now()
         loop = asyncio.get_running_loop()
         opening = loop.create_connection(
             lambda: self._channel,
@@ -120,11 +113,14 @@ class Dialogue:
         transport, _ = await self._within(opening, self.limits.connect)
         self._seen["connected"] = round(self._clock.now() - began, 6)
         self._tap.peer = str(self.host)
-        self._tap.local = str((transport.get_extra_info("sockname") or ("",))[0])
+        self._tap.local = local = str((transport.get_extra_info("sockname") or ("",))[0])
+        self._name = self._name or (f"[IPv6:{local}]" if ":" in local else f"[{local}]")
         self._tap.remark(f"connected to {self.host}")
+        self._silent_since = self._clock.now()
 
     async def heard(self, seconds: float) -> bool:
-        """Whether anything arrives within `seconds`; what arrives stays for the next read."""
+        """Whether a greeting arrives within `seconds`; it stays for `greeting` to read."""
+        self.stage = Stage.GREETING
         try:
             await self._fill(seconds)
         except Stop as stop:
@@ -153,6 +149,7 @@ class Dialogue:
         self._parser = ReplyParser(self.limits.reply_octets)
         self._replies.clear()
         self._tap.layer = Layer.TLS
+        self._silent_since = self._clock.now()
         self._tap.remark(f"TLS: {session.version}, {session.cipher} {session.group}".rstrip())
 
     def _not_tls(self, octets: bytes) -> None:
@@ -178,9 +175,8 @@ class Dialogue:
     async def greeting(self) -> Exchange:
         """The opening of the server (RFC 5321 §3.1). A refusal ends the dialogue politely."""
         self.stage = Stage.GREETING
-        began = self._clock.now()
         reply = await self._reply(self.limits.greeting)
-        greeting = self._exchange("", reply, began)
+        greeting = self._exchange("", reply, self._silent_since)
         self._seen["greeting"] = greeting
         if not reply.positive:
             await self.quit()

@@ -5,10 +5,16 @@ Law: no answer is not the answer "no"; each question is asked once in a run.
 
 import asyncio
 from collections.abc import Awaitable
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from smtpcheck.blame import BadInputError
 from smtpcheck.facts.dns import Answer, Lookup
-from smtpcheck.wire.endpoint import EndpointError, endpoint
+from smtpcheck.wire.endpoint import Endpoint, EndpointError, endpoint
+
+if TYPE_CHECKING:
+    import dns.asyncresolver
 
 LIFETIME = 8.0
 """Seconds for one question, all servers and repeats included."""
@@ -16,34 +22,38 @@ LIFETIME = 8.0
 HOSTS = Path("/etc/hosts")
 
 
-class BadResolver(ValueError):
-    """A resolver address of the user's that can't be used; one line, for people."""
-
-
 class Resolver:
     """Asks the system's resolver, or the one server that the user named."""
 
     def __init__(self, server: str = "", *, lifetime: float = LIFETIME) -> None:
-        import dns.asyncresolver
+        self._server = _server(server) if server else None
+        self._lifetime = lifetime
+        self._asked: dict[tuple[str, str], Awaitable[Lookup]] = {}
+        self.name = server
+        """Who is asked; empty until the system's resolver was asked something."""
+
+    @cached_property
+    def _resolver(self) -> "dns.asyncresolver.Resolver":
+        import dns.asyncresolver  # 100 ms, not spent on a target that is an address
         import dns.resolver
 
-        self._asked: dict[tuple[str, str], Awaitable[Lookup]] = {}
-        self._lifetime = lifetime
-        self._own = bool(server)
+        if self._server:
+            resolver = dns.asyncresolver.Resolver(configure=False)
+            resolver.nameservers, resolver.port = [self._server.host], self._server.port or 53
+            return resolver
         try:
-            self._resolver = dns.asyncresolver.Resolver(configure=not server)
+            resolver = dns.asyncresolver.Resolver()
         except dns.resolver.NoResolverConfiguration:
-            self._resolver = dns.asyncresolver.Resolver(configure=False)
-        if server:
-            self._resolver.nameservers, self._resolver.port = _server(server)
-        self.name = server or ", ".join(map(str, self._resolver.nameservers)) or "none"
+            resolver = dns.asyncresolver.Resolver(configure=False)
+        self.name = ", ".join(map(str, resolver.nameservers))
+        return resolver
 
     async def addresses(self, name: str, families: tuple[str, ...]) -> tuple[Lookup, ...]:
         """A and AAAA records of `name`, as far as `families` ("A", "AAAA") want them.
 
         The hosts file goes before DNS, as for every other program, unless a server was named.
         """
-        if not self._own and (listed := _hosts_file(name)):
+        if self._server is None and (listed := _hosts_file(name)):
             return tuple(_from_hosts_file(name, family, listed) for family in families)
         return tuple(await asyncio.gather(*(self.lookup(name, family) for family in families)))
 
@@ -59,6 +69,7 @@ class Resolver:
         import dns.flags
         import dns.resolver
 
+        resolver = self._resolver
         began = asyncio.get_running_loop().time()
 
         def fact(answer: Answer, **more: object) -> Lookup:
@@ -66,10 +77,10 @@ class Resolver:
             facts = {"name": name, "rdtype": rdtype, "answer": answer, "took": took}
             return Lookup(**{**facts, "resolver": self.name, **more})  # type: ignore[arg-type]
 
-        if not self._resolver.nameservers:
+        if not resolver.nameservers:
             return fact(Answer.TIMED_OUT, detail="no resolver is configured on this machine")
         try:
-            found = await self._resolver.resolve(
+            found = await resolver.resolve(
                 name, rdtype, raise_on_no_answer=False, lifetime=self._lifetime, search=None
             )
         except dns.resolver.NXDOMAIN:
@@ -101,14 +112,14 @@ def _words(error: Exception) -> str:
     return " ".join(str(error).split())[:300]
 
 
-def _server(given: str) -> tuple[list[str], int]:
+def _server(given: str) -> Endpoint:
     try:
         server = endpoint(given)
     except EndpointError as error:
-        raise BadResolver(str(error)) from None
+        raise BadInputError(str(error)) from None
     if not server.literal:
-        raise BadResolver(f"{given!r} is no resolver: give its address, as ADDRESS or ADDRESS:PORT")
-    return [server.host], server.port or 53
+        raise BadInputError(f"{given!r} is no resolver: give its ADDRESS or ADDRESS:PORT")
+    return server
 
 
 def _hosts_file(name: str) -> tuple[str, ...]:

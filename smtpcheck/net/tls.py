@@ -15,6 +15,7 @@ from typing import Any
 
 from OpenSSL import SSL, crypto
 
+from smtpcheck.blame import BadInputError
 from smtpcheck.facts.tls import TlsSession, TrustStore, VerifyError
 from smtpcheck.net.certificate import certificate
 
@@ -28,10 +29,6 @@ _IGNORE_UNEXPECTED_EOF = 0x80
 
 class TlsError(Exception):
     """A handshake or a record that failed, in OpenSSL's words."""
-
-
-class CredentialsError(ValueError):
-    """A certificate, key or CA file of the user's that can't be used; one line, for people."""
 
 
 class Engine:
@@ -169,7 +166,7 @@ def _collect(connection: SSL.Connection, _: crypto.X509, code: int, depth: int, 
 
 
 def client_tls(ca_file: str = "", certificate_file: str = "", key_file: str = "") -> ClientTls:
-    """The client's side of a run. Raises CredentialsError for a file that can't be used."""
+    """The client's side of a run. Raises BadInputError for a file that can't be used."""
     context = SSL.Context(SSL.TLS_METHOD)
     context.set_min_proto_version(SSL.TLS1_VERSION)
     context.set_cipher_list(_CIPHERS)
@@ -185,7 +182,7 @@ def _load_trust(context: SSL.Context, ca_file: str) -> TrustStore:
     if ca_file:
         anchors = _anchors(ca_file)
         if not anchors:
-            raise CredentialsError(f"{ca_file}: no certificate in it; give a PEM file of CAs")
+            raise BadInputError(f"{ca_file}: no certificate in it; give a PEM file of CAs")
         _or_blame(ca_file, lambda: context.load_verify_locations(ca_file))
         return TrustStore(source=ca_file, anchors=anchors)
     paths = get_default_verify_paths()
@@ -202,7 +199,7 @@ def _anchors(path: str) -> int:
     try:
         return Path(path).read_bytes().count(b"-----BEGIN ")
     except OSError as error:
-        raise CredentialsError(f"{path}: {error.strerror}") from None
+        raise BadInputError(f"{path}: {error.strerror}") from None
 
 
 def _load_identity(context: SSL.Context, certificate_file: str, key_file: str) -> None:
@@ -218,7 +215,7 @@ def _or_blame(path: str, load: Callable[[], Any]) -> None:
     try:
         load()
     except SSL.Error as error:
-        raise CredentialsError(f"{path}: can't be used ({reason(error)})") from None
+        raise BadInputError(f"{path}: can't be used ({reason(error)})") from None
 
 
 def server_context(

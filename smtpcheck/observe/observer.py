@@ -1,0 +1,182 @@
+"""Carries out a plan: independent probes at once, within our manners; every one ends in a Step.
+
+Law: decides nothing about the server. The first dialogue with a port goes alone; only when it
+has shown that TLS is due do the others follow, so that a closed, filtered or throttled port
+sees one connection.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from smtpcheck import __version__
+from smtpcheck.blame import BadInputError
+from smtpcheck.facts.dns import Answer, Lookup
+from smtpcheck.facts.failure import Kind
+from smtpcheck.facts.host import MailHost, Security
+from smtpcheck.facts.observation import Observation, Target, Vantage
+from smtpcheck.facts.step import Step
+from smtpcheck.facts.tls import Version
+from smtpcheck.limits import DEFAULT, Limits
+from smtpcheck.net.network import Network
+from smtpcheck.net.resolver import Resolver
+from smtpcheck.net.tls import client_tls, library
+from smtpcheck.observe import cleartext, control, dialogue, plan, versions
+from smtpcheck.wire.endpoint import endpoint, is_literal
+
+BACK_OFF = 5.0
+"""Seconds of rest after a 421 before we come again, once."""
+
+SILENT = (Kind.TIMED_OUT, Kind.UNREACHABLE)
+
+Progress = Callable[[str], None]
+Work = Callable[[], Awaitable[tuple[Step, ...]]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Circumstances:
+    """How to look: who we say we are, from where, through which resolver, trusting whom."""
+
+    ehlo: str = ""
+    families: tuple[str, ...] = ("A", "AAAA")
+    addresses: tuple[str, ...] = ()
+    source: str = ""
+    resolver: str = ""
+    ca_file: str = ""
+    certificate_file: str = ""
+    key_file: str = ""
+    limits: Limits = DEFAULT
+
+
+async def observe_host(target: Target, how: Circumstances, progress: Progress) -> Observation:
+    """Everything about one host on its ports. Raises BadInputError for what can't be used."""
+    started = datetime.now(UTC)
+    tls = client_tls(how.ca_file, how.certificate_file, how.key_file)
+    net = Network(
+        limits=how.limits,
+        tls=tls,
+        resolver=Resolver(how.resolver),
+        ehlo=how.ehlo,
+        sni=target.verify,
+        source=how.source,
+    )
+    lookups = await _lookups(target.host, how, net)
+    found = how.addresses or plan.addresses(lookups) or _literal(target.host)
+    steps = await _examine_all(plan.hosts(target, found, how.limits), net, progress)
+    steps += await _controls(target, steps, net, progress)
+    return Observation(
+        tool=f"smtpcheck {__version__}",
+        target=target,
+        started=started,
+        took=round(net.clock.now(), 3),
+        vantage=Vantage(
+            ehlo=how.ehlo or "our address",
+            resolver=net.resolver.name,
+            source=how.source,
+            trust=tls.trust.source,
+            library=library(),
+        ),
+        dns=lookups,
+        steps=steps,
+        skipped=plan.left_out(found, how.limits),
+    )
+
+
+def _literal(host: str) -> tuple[str, ...]:
+    return (host,) if is_literal(host) else ()
+
+
+async def _lookups(host: str, how: Circumstances, net: Network) -> tuple[Lookup, ...]:
+    if how.addresses or is_literal(host):
+        return ()
+    lookups = await net.resolver.addresses(host, how.families)
+    if any(each.answer is Answer.NO_SUCH_NAME for each in lookups):
+        raise BadInputError(
+            f"{host}: no such name (asked {net.resolver.name}); "
+            "check the spelling, or give --address"
+        )
+    return lookups
+
+
+async def _examine_all(
+    hosts: tuple[MailHost, ...], net: Network, progress: Progress
+) -> tuple[Step, ...]:
+    found = await asyncio.gather(*(_examine(host, net, progress) for host in hosts))
+    return tuple(step for steps in found for step in steps)
+
+
+async def _examine(host: MailHost, net: Network, progress: Progress) -> tuple[Step, ...]:
+    """All about one address and port; what a 421 turned away is tried once more, slowly."""
+    progress(f"{host}")
+    tls_due = asyncio.Event()
+    first = asyncio.create_task(dialogue.probe(host, net, tls_due.set))
+    waiting = asyncio.create_task(tls_due.wait())
+    await asyncio.wait((first, waiting), return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    following = _following(host, net) if tls_due.is_set() else ()
+    groups = list(await asyncio.gather(first, *(work() for work in following)))
+    works = (lambda: dialogue.probe(host, net, tls_due.set), *following)
+    await _try_again(groups, works, net)
+    if not following and tls_due.is_set():
+        groups += await asyncio.gather(*(work() for work in _following(host, net)))
+    return tuple(step for group in groups for step in group)
+
+
+def _following(host: MailHost, net: Network) -> tuple[Work, ...]:
+    """What is asked of a port on further connections, once TLS is due there."""
+
+    def version(asked: Version) -> Work:
+        async def work() -> tuple[Step, ...]:
+            return (await versions.probe(host, asked, net),)
+
+        return work
+
+    async def clear() -> tuple[Step, ...]:
+        return (await cleartext.probe(host, net),)
+
+    asked = tuple(version(each) for each in versions.ASKED)
+    return (*asked, clear) if host.role.for_users and host.security is Security.STARTTLS else asked
+
+
+async def _try_again(groups: list[tuple[Step, ...]], works: tuple[Work, ...], net: Network) -> None:
+    """One at a time, rested, until the server has had enough again."""
+    for index, work in enumerate(works):
+        if not _throttled(groups[index]):
+            continue
+        if net.clock.left() < 2 * BACK_OFF:
+            return
+        await asyncio.sleep(BACK_OFF)
+        groups[index] = await work()
+        if _throttled(groups[index]):
+            return
+
+
+def _throttled(steps: tuple[Step, ...]) -> bool:
+    return any(step.failure is not None and step.failure.kind is Kind.THROTTLED for step in steps)
+
+
+async def _controls(
+    target: Target, steps: tuple[Step, ...], net: Network, progress: Progress
+) -> tuple[Step, ...]:
+    """The control server on the ports where silence has to be explained."""
+    silent = {
+        step.host.port
+        for step in steps
+        if step.connected is None and step.failure is not None and step.failure.kind in SILENT
+    }
+    if not target.control or not silent:
+        return ()
+    wanted = endpoint(target.control)
+    progress(f"control {wanted}")
+    found = _literal(wanted.host) or plan.addresses(
+        await net.resolver.addresses(wanted.host, ("A", "AAAA"))
+    )
+    ports = (wanted.port,) if wanted.port else sorted(silent)
+    hosts = [MailHost(name=wanted.host, address=a, port=p) for a in found[:2] for p in ports]
+    return tuple(await asyncio.gather(*(control.probe(host, net) for host in hosts)))
+
+
+def without_usual(target: Target) -> Target:
+    """The target with the usual ports when it names none."""
+    return target if target.ports else replace(target, ports=plan.usual_ports())
