@@ -10,7 +10,7 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,10 +66,15 @@ def need_root() -> None:
         unavailable("needs root")
 
 
-def run_smtpcheck(*arguments: str, timeout: float = 120, **environment: str) -> Run:
-    """Run `smtpcheck` with `arguments`, as a process of its own, without colour or terminal."""
+def run_smtpcheck(
+    *arguments: str, timeout: float = 120, within: Sequence[str] = (), **environment: str
+) -> Run:
+    """Run `smtpcheck` with `arguments`, as a process of its own, without colour or terminal.
+
+    `within` is a command to run it under, such as `nsenter …`.
+    """
     done = subprocess.run(
-        [sys.executable, "-m", "smtpcheck", *arguments],
+        [*within, sys.executable, "-m", "smtpcheck", *arguments],
         capture_output=True,
         text=True,
         stdin=subprocess.DEVNULL,
@@ -79,6 +84,11 @@ def run_smtpcheck(*arguments: str, timeout: float = 120, **environment: str) -> 
         env={**os.environ, "NO_COLOR": "1", **environment},
     )
     return Run(status=done.returncode, stdout=done.stdout, stderr=done.stderr)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`pytest tests/real --save-observations DIR` keeps what the program saw of every row."""
+    parser.addoption("--save-observations", type=Path, metavar="DIR", help="keep them there")
 
 
 @pytest.fixture(scope="session")

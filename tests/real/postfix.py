@@ -18,7 +18,7 @@ from tests.real.rig import NAME, Listener, daemon, open_directory
 
 INBOX = "inbox.test"
 
-OWNED = "active bounce corrupt defer deferred flush hold incoming private saved trace".split()
+QUEUES = ("active", "bounce", "corrupt", "defer", "deferred", "flush", "hold", "incoming", "saved")
 
 MAIN = """\
 compatibility_level = 3.6
@@ -34,6 +34,7 @@ mynetworks =
 inet_interfaces = all
 smtpd_peername_lookup = no
 max_idle = 10s
+notify_classes =
 alias_maps =
 local_recipient_maps =
 smtpd_banner = $myhostname ESMTP
@@ -109,34 +110,37 @@ class Postfix:
 def postfix(*listeners: Listener, settings: Mapping[str, str] | None = None) -> Iterator[Postfix]:
     """Run Postfix with `listeners`; `settings` are main.cf parameters for all of them."""
     need_root()
-    master = Path(need("master"))
+    master = need("master")
     with open_directory() as directory:
         _lay_out(directory)
-        main = MAIN.format(
-            directory=directory,
-            command_directory=Path(need("postfix")).parent,
-            daemon_directory=master.parent,
-            name=NAME,
-            inbox=INBOX,
-            uid=pwd.getpwnam("postfix").pw_uid,
-            gid=pwd.getpwnam("postfix").pw_gid,
-        )
-        families = {":" in listener.address for listener in listeners}
-        extra = {"inet_protocols": "all" if True in families else "ipv4", **(settings or {})}
-        main += "".join(f"{name} = {value}\n" for name, value in extra.items())
         services = [_service(directory, number, each) for number, each in enumerate(listeners)]
-        _write(directory / "etc/main.cf", main)
+        _write(directory / "etc/main.cf", _main(directory, listeners, settings or {}))
         _write(directory / "etc/master.cf", MASTER + "".join(services))
         last = (listeners[-1].address, listeners[-1].port)
-        command = [str(master), "-c", str(directory / "etc"), "-d"]
-        with daemon(command, last, directory / "log"):
+        with daemon([master, "-c", str(directory / "etc"), "-d"], last, directory / "log"):
             yield Postfix(directory=directory, listeners=listeners)
+
+
+def _main(directory: Path, listeners: tuple[Listener, ...], settings: Mapping[str, str]) -> str:
+    account = pwd.getpwnam("postfix")
+    main = MAIN.format(
+        directory=directory,
+        command_directory=Path(need("postfix")).parent,
+        daemon_directory=Path(need("master")).parent,
+        name=NAME,
+        inbox=INBOX,
+        uid=account.pw_uid,
+        gid=account.pw_gid,
+    )
+    six = any(":" in listener.address for listener in listeners)
+    settings = {"inet_protocols": "all" if six else "ipv4", **settings}
+    return main + "".join(f"{name} = {value}\n" for name, value in settings.items())
 
 
 def _lay_out(directory: Path) -> None:
     for folder in ("etc", "spool/pid"):
         (directory / folder).mkdir(parents=True)
-    for folder in (*(f"spool/{each}" for each in OWNED), "data", "inbox"):
+    for folder in (*(f"spool/{each}" for each in (*QUEUES, "private", "trace")), "data", "inbox"):
         (directory / folder).mkdir(mode=0o700)
         shutil.chown(directory / folder, "postfix")
     for folder, mode in (("spool/maildrop", 0o1730), ("spool/public", 0o710)):
@@ -147,7 +151,7 @@ def _lay_out(directory: Path) -> None:
 
 def _write(path: Path, text: str) -> None:
     path.write_text(text)
-    # A file of this second might still be changing, thinks Postfix, and reads it again for two more.
+    # Postfix takes a file of this very second for unfinished and reads it again for two more.
     os.utime(path, (0, 0))
 
 

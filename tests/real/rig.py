@@ -1,4 +1,4 @@
-"""What every rig shares: a directory the daemon's own user can enter, and a process that surely ends.
+"""What every rig shares: a directory that the daemon's user can enter, a process that surely ends.
 
 Law: a rig is ready when its last listener takes a connection, never after a while; when its
 block ends, by whatever way, no process and no file of it is left. If it does not start, the
@@ -58,7 +58,7 @@ def daemon(
     """Run `command` in a session of its own until the block ends; begin once `awaited` listens."""
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(
-            command,
+            ["setpriv", "--pdeathsig", "TERM", "--", *command],  # if we are killed, so is it
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

@@ -1,0 +1,79 @@
+"""The real servers, raised once for all rows: a row is an address, a fault a listener."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from smtpcheck.relay.throwaway import Identity, ThrowawayCA
+from tests.real.aiosmtpd_server import aiosmtpd
+from tests.real.cases import AIOSMTPD, DOVECOT, POSTFIX, Case
+from tests.real.dovecot import Dovecot, dovecot
+from tests.real.identities import identities
+from tests.real.postfix import Postfix, postfix
+from tests.real.rig import Listener
+
+Listeners = Callable[[Case], tuple[Listener, ...]]
+
+
+def address_of(case: Case) -> str:
+    """The address on which `case` lives, one for each row of each server."""
+    for network, table in ((25, POSTFIX), (26, DOVECOT), (28, AIOSMTPD)):
+        if case in table:
+            return f"127.{network}.{table.index(case) + 1}.1"
+    raise LookupError(case.title)
+
+
+@pytest.fixture(scope="session")
+def issued(ca: ThrowawayCA) -> dict[str, Identity]:
+    """The certificates that the rows name; "none" is none."""
+    return identities(ca)
+
+
+@pytest.fixture(scope="session")
+def listeners(issued: dict[str, Identity]) -> Listeners:
+    """A row's listeners, as the rigs take them."""
+
+    def build(case: Case) -> tuple[Listener, ...]:
+        return tuple(
+            Listener(
+                address=address_of(case),
+                port=port.number,
+                identity=issued.get(port.identity),
+                settings=port.settings,
+            )
+            for port in case.ports
+        )
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def dovecot_server(listeners: Listeners) -> Iterator[Dovecot]:
+    """Dovecot with the listeners of all its rows."""
+    with dovecot(*(each for case in DOVECOT for each in listeners(case))) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postfix_server(listeners: Listeners, dovecot_server: Dovecot) -> Iterator[Postfix]:
+    """Postfix with the listeners of all its rows; Dovecot checks its passwords."""
+    ours = [each for case in POSTFIX for each in listeners(case)]
+    with postfix(*ours, settings={"smtpd_sasl_path": dovecot_server.auth_socket}) as server:
+        yield server
+
+
+@pytest.fixture
+def aiosmtpd_servers(
+    listeners: Listeners,
+) -> Callable[[Case], contextlib.AbstractContextManager[None]]:
+    """aiosmtpd with the listeners of one row, within a block."""
+
+    @contextlib.contextmanager
+    def running(case: Case) -> Iterator[None]:
+        with contextlib.ExitStack() as stack:
+            for listener in listeners(case):
+                stack.enter_context(aiosmtpd(listener, case.kind))
+            yield
+
+    return running

@@ -1,0 +1,119 @@
+"""Every row of the table, on the real server: the cause is found, and nothing else is blamed."""
+
+import contextlib
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import Run, Smtpcheck
+from tests.real.cases import AIOSMTPD, DOVECOT, POSTFIX, Case
+from tests.real.conftest import address_of
+from tests.real.netns import Network, namespace
+from tests.real.rig import NAME
+
+pytestmark = pytest.mark.real
+
+QUIET = {"info", "notice"}
+
+Check = Callable[..., Run]
+
+
+@pytest.fixture
+def check(
+    smtpcheck: Smtpcheck, ca_file: Path, request: pytest.FixtureRequest
+) -> Callable[..., Run]:
+    """Run `smtpcheck host`; with --save-observations, keep what it saw under the row's name."""
+    folder: Path | None = request.config.getoption("--save-observations")
+    name = re.sub(r"\W+", "-", request.node.name).strip("-")
+
+    def run(*arguments: str, **keywords: Any) -> Run:
+        saved = ("--save", str(folder / f"{name}.json")) if folder else ()
+        if folder:
+            folder.mkdir(parents=True, exist_ok=True)
+        fixed = ("--name", NAME, "--ca-file", str(ca_file), "--format", "json", *saved)
+        return smtpcheck("host", *arguments, *fixed, **keywords)
+
+    return run
+
+
+def findings(report: Mapping[str, Any]) -> dict[str, str]:
+    """The root causes: id, and its severity or "inconclusive"."""
+    roots = [each for each in report["findings"] if not each.get("explained_by")]
+    return {
+        each["id"]: each["severity"] if each["status"] == "fail" else each["status"]
+        for each in roots
+    }
+
+
+def agree(run: Run, expect: Mapping[str, str], status: int) -> None:
+    """The run found what was expected, and blamed the server for nothing more."""
+    found = findings(run.report)
+    loud = {id_: severity for id_, severity in found.items() if severity not in QUIET}
+    hushed = {id_: found.get(id_) for id_, severity in expect.items() if severity in QUIET}
+    messages = [each["message"] for each in run.report["findings"]]
+    assert ({**loud, **hushed}, run.status) == (dict(expect), status), messages
+
+
+def rows(table: tuple[Case, ...]) -> Iterator[Any]:
+    """The table as pytest takes it."""
+    return (pytest.param(case, id=case.title) for case in table)
+
+
+@pytest.mark.parametrize("case", rows(POSTFIX))
+@pytest.mark.usefixtures("postfix_server")
+def test_postfix(case: Case, check: Check) -> None:
+    agree(check(address_of(case), *case.arguments), case.expect, case.status)
+
+
+@pytest.mark.parametrize("case", rows(DOVECOT))
+@pytest.mark.usefixtures("dovecot_server")
+def test_dovecot(case: Case, check: Check) -> None:
+    agree(check(address_of(case), *case.arguments), case.expect, case.status)
+
+
+@pytest.mark.parametrize("case", rows(AIOSMTPD))
+def test_aiosmtpd(
+    case: Case,
+    check: Check,
+    aiosmtpd_servers: Callable[[Case], contextlib.AbstractContextManager[None]],
+) -> None:
+    with aiosmtpd_servers(case):
+        agree(check(address_of(case), *case.arguments), case.expect, case.status)
+
+
+def test_nobody_listens(check: Check) -> None:
+    """All ports closed is a fault even where none was asked for by number."""
+    agree(check("127.29.1.1"), {"port-closed": "error"}, 1)
+
+
+FILTERED, OTHER = "127.27.1.1", "127.27.2.1"
+
+
+@pytest.fixture
+def network() -> Iterator[Network]:
+    """A network in which FILTERED's port 25 swallows everything."""
+    with namespace() as ours:
+        ours.drop(FILTERED, 25)
+        yield ours
+
+
+def test_filtered_port_alone_decides_nothing(check: Check, network: Network) -> None:
+    """A time-out may be our own network's doing, so the server isn't blamed."""
+    run = check(FILTERED, "--port", "25", within=network.within)
+    agree(run, {"port-timeout": "inconclusive"}, 3)
+
+
+def test_filtered_port_beside_a_control_that_answers(check: Check, network: Network) -> None:
+    with network.control(OTHER) as control:
+        run = check(FILTERED, "--port", "25", "--control", control, within=network.within)
+    agree(run, {"port-timeout": "error"}, 1)
+
+
+def test_filtered_port_and_a_control_that_is_as_silent(check: Check, network: Network) -> None:
+    """Two unrelated hosts that both vanish: it is our own network that drops port 25."""
+    network.drop(OTHER, 25)
+    run = check(FILTERED, "--port", "25", "--control", f"{OTHER}:25", within=network.within)
+    agree(run, {"egress-blocked": "inconclusive"}, 3)
