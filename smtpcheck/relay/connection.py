@@ -39,7 +39,7 @@ def client_key(address: str) -> str:
     return str(mapped) if mapped else str(ip_network(f"{parsed}/64", strict=False))
 
 
-class Connection(asyncio.Protocol):
+class Connection(asyncio.BufferedProtocol):
     """Made by the server for each client."""
 
     def __init__(self, server: "SmtpServer") -> None:
@@ -78,7 +78,11 @@ class Connection(asyncio.Protocol):
         else:
             self._greet_soon()
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, _: int) -> memoryview:
+        return self._server.buffer
+
+    def buffer_updated(self, octets: int) -> None:
+        data = bytes(self._server.buffer[:octets])
         self._heard = self._loop.time()
         if self._closing:
             return
@@ -163,11 +167,12 @@ class Connection(asyncio.Protocol):
     def _hear(self, data: bytes) -> None:
         if not self.greeted:
             self._early += data
+            self._hold()
         elif self.session.waiting:
             self.session.receive(data)
+            self._hold()
         else:
             self._drive(self.session.receive(data))
-        self._hold()
 
     def _drive(self, question: Happening | None) -> None:
         while question is not None:
@@ -178,6 +183,7 @@ class Connection(asyncio.Protocol):
             answer = self._ask(question)
             if not isinstance(answer, Reply):
                 self._flush()
+                self._hold()
                 future = asyncio.ensure_future(answer)
                 self._server.inflight.add(future)
                 future.add_done_callback(self._settled)

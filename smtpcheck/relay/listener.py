@@ -64,9 +64,12 @@ class ListenerLimits:
     """At once; an IPv6 client is its /64."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ListenerConfig:
-    """One port. `context` makes TLS possible; `port` 0 lets the system choose."""
+    """One port. `context` makes TLS possible; `port` 0 lets the system choose.
+
+    Compared by identity: its replies are made once and kept with it.
+    """
 
     hostname: str = "localhost"
     address: str = "127.0.0.1"

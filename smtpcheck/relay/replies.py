@@ -3,9 +3,13 @@
 Law: constants, made once; none repeats a word that the client said.
 """
 
+from functools import lru_cache
+
 from smtpcheck.facts.host import Security
 from smtpcheck.relay.happening import SessionInfo
+from smtpcheck.relay.listener import ListenerConfig
 from smtpcheck.wire.data import Flaw
+from smtpcheck.wire.extension import extensions
 from smtpcheck.wire.reply import Reply, reply
 
 OK = reply(250, "2.0.0 Ok")
@@ -58,24 +62,31 @@ FLAWED = {
 }
 
 
-def greeting(info: SessionInfo) -> Reply:
+@lru_cache
+def greeting(listener: ListenerConfig) -> Reply:
     """The 220, or what the listener is told to say instead."""
-    return info.listener.greeting or reply(220, f"{info.listener.hostname} ESMTP")
+    return listener.greeting or reply(220, f"{listener.hostname} ESMTP")
 
 
-def ehlo(info: SessionInfo) -> Reply:
+@lru_cache
+def ehlo(listener: ListenerConfig, secured: bool) -> Reply:
     """Who we are and what is in force from here on."""
-    listener = info.listener
     lines = [keyword for keyword in _PLAIN_KEYWORDS if keyword in listener.extensions]
     if "SIZE" in listener.extensions:
         lines.append(f"SIZE {listener.limits.message_octets}")
-    if listener.offers_starttls and not info.tls:
+    if listener.offers_starttls and not secured:
         lines.append("STARTTLS")
-    if listener.offers_auth and (info.tls or listener.auth_in_clear):
+    if listener.offers_auth and (secured or listener.auth_in_clear):
         lines.append(" ".join(("AUTH", *listener.mechanisms)))
-    if info.tls and "REQUIRETLS" in listener.extensions:  # RFC 8689 §2: never before TLS
+    if secured and "REQUIRETLS" in listener.extensions:  # RFC 8689 §2: never before TLS
         lines.append("REQUIRETLS")
     return reply(250, listener.hostname, *lines)
+
+
+@lru_cache
+def offered(listener: ListenerConfig, secured: bool) -> frozenset[str]:
+    """The keywords of that reply."""
+    return frozenset(each.keyword for each in extensions(ehlo(listener, secured)))
 
 
 _PLAIN_KEYWORDS = ("PIPELINING", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES", "CHUNKING", "DSN")

@@ -82,7 +82,7 @@ class ServerSession:
 
     def open(self, greeting: Reply | None = None) -> None:
         """Greet, in implicit TLS after `secured`. `greeting` replaces the listener's own."""
-        greeting = greeting or replies.greeting(self.info)
+        greeting = greeting or replies.greeting(self.info.listener)
         self.say(greeting)
         self.closed = self.closed or greeting.transient
         if greeting.permanent:

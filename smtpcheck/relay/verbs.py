@@ -16,7 +16,6 @@ from smtpcheck.relay.happening import Login, Message, Recipient, Sender, StartTl
 from smtpcheck.relay.trace import protocol
 from smtpcheck.wire.command import CommandError, read_chunk, read_mail, read_rcpt
 from smtpcheck.wire.data import ChunkReader, DataReader
-from smtpcheck.wire.extension import extensions
 from smtpcheck.wire.reply import Reply, reply
 
 if TYPE_CHECKING:
@@ -43,11 +42,10 @@ def ehlo(session: "ServerSession", argument: str) -> None:
         return session.complain(refusal)
     if not argument or " " in argument:
         return session.complain(replies.ARGUMENTS)
-    answer = replies.ehlo(info)
-    session.offered = frozenset(extension.keyword for extension in extensions(answer))
+    session.offered = replies.offered(info.listener, bool(info.tls))
     info.helo, info.extended = argument, True
     session.reset(State.GREETED)
-    return session.say(answer)
+    return session.say(replies.ehlo(info.listener, bool(info.tls)))
 
 
 def helo(session: "ServerSession", argument: str) -> None:
