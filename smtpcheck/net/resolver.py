@@ -97,7 +97,7 @@ class Resolver:
         canonical = found.canonical_name.to_text(omit_final_dot=True)
         if found.rrset is None:
             return fact(Answer.NO_DATA, canonical=canonical, authentic=authentic)
-        values = tuple(record.to_text() for record in found.rrset)
+        values = tuple(sorted(record.to_text() for record in found.rrset))  # a set has no order
         return fact(Answer.FOUND, values=values, canonical=canonical, authentic=authentic)
 
 
