@@ -1,0 +1,94 @@
+"""Rules about names: whether there is an address to connect to."""
+
+from smtpcheck.facts.dns import Answer, Lookup
+from smtpcheck.judge.case import Survey
+from smtpcheck.judge.catalogue import Remark, Said, Scope, Unjudged, rule
+from smtpcheck.judge.report import Evidence, Judgement, Severity, Status
+from smtpcheck.judge.words import listed
+
+_WORDS = {
+    Answer.NO_DATA: "has no {types} record",
+    Answer.NO_SUCH_NAME: "does not exist",
+    Answer.TIMED_OUT: "was not answered in time",
+    Answer.SERVER_FAILED: "ended in SERVFAIL",
+    Answer.REFUSED: "was refused by the resolver",
+    Answer.MALFORMED: "came back malformed",
+    Answer.TOO_MANY: "led through too many aliases",
+}
+
+
+@rule(
+    "domain-undeliverable",
+    area="dns",
+    severity=Severity.CRITICAL,
+    scope=Scope.RUN,
+    reference="RFC 5321 §5.1",
+    remedy="Publish an A or AAAA record for {name}, or correct the name.",
+    explained_by=("dns-inconclusive",),
+)
+def domain_undeliverable(survey: Survey) -> Said:
+    """There is no address to connect to, so no mail can be handed over.
+
+    The DNS answered, and the answer was no: the name does not exist, or it exists without an
+    A or AAAA record. Senders return such mail at once; mail programs report that the server
+    can't be found.
+
+    Servers get here when a record was forgotten in a move to another zone or provider, when
+    the domain expired, or when the name was mistyped in a client or in an MX record.
+    """
+    lookups = _addresses(survey)
+    if not lookups:
+        yield Unjudged(reason="no name was looked up", outcome=Judgement.NOT_APPLICABLE)
+    elif any(lookup.answer is Answer.FOUND for _, lookup in lookups):
+        return
+    elif undecided := [lookup for _, lookup in lookups if not lookup.answer.decided]:
+        yield Unjudged(reason=f"the look-up of {undecided[0].rdtype} {_words(undecided)}")
+    else:
+        name = survey.observation.target.host
+        words = _words([lookup for _, lookup in lookups])
+        yield Remark(message=f"{name} {words}", evidence=_evidence(lookups), fill={"name": name})
+
+
+@rule(
+    "dns-inconclusive",
+    area="dns",
+    severity=Severity.NOTICE,
+    status=Status.INCONCLUSIVE,
+    scope=Scope.RUN,
+    reference="RFC 2308 §7",
+    remedy="Try again, or with another resolver: smtpcheck --resolver ADDRESS.",
+)
+def dns_inconclusive(survey: Survey) -> Said:
+    """An address look-up went unanswered, so nothing may be concluded from its absence.
+
+    A time-out or SERVFAIL says nothing about the name. What lies behind the records that
+    were not seen was not checked.
+
+    Runs get here when the resolver is overloaded or cut off, when the zone's name servers are
+    down, or when a validating resolver rejects broken signatures.
+    """
+    undecided = [(i, lookup) for i, lookup in _addresses(survey) if not lookup.answer.decided]
+    if undecided:
+        types = listed(lookup.rdtype for _, lookup in undecided)
+        yield Remark(
+            message=f"the look-up of {types} for {undecided[0][1].name} "
+            f"{_words([lookup for _, lookup in undecided])}",
+            evidence=_evidence(undecided),
+        )
+
+
+def _addresses(survey: Survey) -> list[tuple[int, Lookup]]:
+    pairs = enumerate(survey.observation.dns)
+    return [(index, lookup) for index, lookup in pairs if lookup.rdtype in ("A", "AAAA")]
+
+
+def _words(lookups: list[Lookup]) -> str:
+    types = listed((lookup.rdtype for lookup in lookups), last="or")
+    return _WORDS[lookups[0].answer].format(types=types)
+
+
+def _evidence(lookups: list[tuple[int, Lookup]]) -> tuple[Evidence, ...]:
+    return tuple(
+        Evidence(lookup=index, excerpt=f"{lookup.name} {lookup.rdtype}: {lookup.answer}")
+        for index, lookup in lookups
+    )
