@@ -12,12 +12,18 @@ class Limits:
     and calls what it did not wait for inconclusive.
     """
 
+    lookup: float = 8.0
+    """Of one DNS question, all servers and repeats included."""
     connect: float = 10.0
     greeting: float = 30.0
     reply: float = 20.0
     handshake: float = 15.0
-    silence: float = 4.0
-    """Of a clear-text port before it is asked whether it speaks TLS."""
+    silence: float = 3.0
+    """Of a user's clear-text port before it is asked whether it speaks TLS."""
+    silence_mx: float = 8.0
+    """Of an MX: Postfix's postscreen bans who talks before its greeting, which waits up to 6 s."""
+    back_off: float = 5.0
+    """Of rest after a 421 before we come again, once."""
     quit: float = 5.0
     run: float = 90.0
     """Of the whole run."""

@@ -11,13 +11,11 @@ from typing import TYPE_CHECKING
 
 from smtpcheck.blame import BadInputError
 from smtpcheck.facts.dns import Answer, Lookup
+from smtpcheck.limits import DEFAULT
 from smtpcheck.wire.endpoint import Endpoint, EndpointError, endpoint
 
 if TYPE_CHECKING:
     import dns.asyncresolver
-
-LIFETIME = 8.0
-"""Seconds for one question, all servers and repeats included."""
 
 HOSTS = Path("/etc/hosts")
 
@@ -25,7 +23,7 @@ HOSTS = Path("/etc/hosts")
 class Resolver:
     """Asks the system's resolver, or the one server that the user named."""
 
-    def __init__(self, server: str = "", *, lifetime: float = LIFETIME) -> None:
+    def __init__(self, server: str = "", *, lifetime: float = DEFAULT.lookup) -> None:
         self._server = _server(server) if server else None
         self._lifetime = lifetime
         self._asked: dict[tuple[str, str], Awaitable[Lookup]] = {}

@@ -11,9 +11,6 @@ from smtpcheck.net.client import Dialogue
 from smtpcheck.net.network import Network
 from smtpcheck.observe import versions
 
-PATIENCE_WITH_MX = 8.0
-"""Seconds. Postfix's postscreen bans who talks before its greeting, which waits up to 6 s."""
-
 
 async def probe(host: MailHost, net: Network, tls_due: Callable[[], None]) -> tuple[Step, ...]:
     """The dialogue's step, and that of a ClientHello if the port stayed silent.
@@ -41,7 +38,8 @@ async def probe(host: MailHost, net: Network, tls_due: Callable[[], None]) -> tu
 
 async def _break_silence(dialogue: Dialogue, net: Network, more: list[Step]) -> None:
     """A port that stays silent is asked on another connection whether it speaks TLS."""
-    patience = PATIENCE_WITH_MX if dialogue.host.role is Role.MX else net.limits.silence
+    mx = dialogue.host.role is Role.MX
+    patience = net.limits.silence_mx if mx else net.limits.silence
     if await dialogue.heard(patience):
         return
     asking = asyncio.create_task(versions.tls_first(dialogue.host, net))

@@ -7,7 +7,7 @@ sees one connection.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from smtpcheck import __version__
@@ -24,9 +24,6 @@ from smtpcheck.net.resolver import Resolver
 from smtpcheck.net.tls import client_tls, library
 from smtpcheck.observe import cleartext, control, dialogue, plan, versions
 from smtpcheck.wire.endpoint import endpoint, is_literal
-
-BACK_OFF = 5.0
-"""Seconds of rest after a 421 before we come again, once."""
 
 SILENT = (Kind.TIMED_OUT, Kind.UNREACHABLE)
 
@@ -56,7 +53,7 @@ async def observe_host(target: Target, how: Circumstances, progress: Progress) -
     net = Network(
         limits=how.limits,
         tls=tls,
-        resolver=Resolver(how.resolver),
+        resolver=Resolver(how.resolver, lifetime=how.limits.lookup),
         ehlo=how.ehlo,
         sni=target.verify,
         source=how.source,
@@ -144,9 +141,9 @@ async def _try_again(groups: list[tuple[Step, ...]], works: tuple[Work, ...], ne
     for index, work in enumerate(works):
         if not _throttled(groups[index]):
             continue
-        if net.clock.left() < 2 * BACK_OFF:
+        if net.clock.left() < 2 * net.limits.back_off:
             return
-        await asyncio.sleep(BACK_OFF)
+        await asyncio.sleep(net.limits.back_off)
         groups[index] = await work()
         if _throttled(groups[index]):
             return
@@ -175,8 +172,3 @@ async def _controls(
     ports = (wanted.port,) if wanted.port else sorted(silent)
     hosts = [MailHost(name=wanted.host, address=a, port=p) for a in found[:2] for p in ports]
     return tuple(await asyncio.gather(*(control.probe(host, net) for host in hosts)))
-
-
-def without_usual(target: Target) -> Target:
-    """The target with the usual ports when it names none."""
-    return target if target.ports else replace(target, ports=plan.usual_ports())

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import ssl
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -15,8 +16,10 @@ EHLO = b"250-peer.test\r\n250-SIZE 1000\r\n250 STARTTLS\r\n"
 
 
 @asynccontextmanager
-async def peer(behaviour: Behaviour, address: str = "127.0.0.1") -> AsyncIterator[int]:
-    """Serve `behaviour` to every connection; the port."""
+async def peer(
+    behaviour: Behaviour, address: str = "127.0.0.1", *, context: ssl.SSLContext | None = None
+) -> AsyncIterator[int]:
+    """Serve `behaviour` to every connection, in TLS from the start with a `context`; the port."""
 
     running: set[asyncio.Task[None]] = set()
 
@@ -30,10 +33,10 @@ async def peer(behaviour: Behaviour, address: str = "127.0.0.1") -> AsyncIterato
         finally:
             running.discard(task)
             writer.close()
-            with suppress(ConnectionError):
+            with suppress(ConnectionError, ssl.SSLError):
                 await writer.wait_closed()
 
-    server = await asyncio.start_server(serve, address, 0, limit=2**20)
+    server = await asyncio.start_server(serve, address, 0, limit=2**20, ssl=context)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
