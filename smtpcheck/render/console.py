@@ -6,6 +6,7 @@ environment. No text gets here that has not been through `escaped`, and none is 
 
 import io
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, repeat
 
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
@@ -16,7 +17,7 @@ from smtpcheck.facts.step import Step
 from smtpcheck.facts.transcript import Side
 from smtpcheck.judge.report import Finding, Judgement, Report, Severity, Status
 from smtpcheck.render import overview, transcript
-from smtpcheck.render.escape import ascii_only, escaped
+from smtpcheck.render.escape import ascii_only, escaped, sentence
 from smtpcheck.render.findings import faults, hence, places, seen, undecided
 from smtpcheck.render.look import Look
 from smtpcheck.render.summary import counted, summary, verdict
@@ -35,9 +36,6 @@ _QUIET = "dim"
 _RESULTS = {Judgement.FAILED: "bold red", Judgement.INCONCLUSIVE: f"bold {_UNSURE}"}
 
 _SPEAKERS = {Side.CLIENT: "bold", Side.SERVER: "", Side.LOCAL: _QUIET}
-
-_SENTENCE = 1000
-"""Columns of a sentence of ours, in which a peer's words may stand."""
 
 _COLUMNS = ("port", "reachable", "security", "certificate", "AUTH", "time")
 
@@ -114,8 +112,13 @@ def _overview(report: Report, look: Look) -> Iterator[RenderableType]:
 
 
 def _table(rows: Sequence[overview.Row], look: Look) -> RenderableType:
-    """Addresses stand in a column where there is room, else above their ports."""
+    """Addresses stand in a column where there is room, else above their ports.
+
+    Where even that has no room, the last columns go.
+    """
     widths = [max(map(len, cells)) for cells in zip(_COLUMNS, *map(_cells, rows), strict=True)]
+    while len(widths) > 2 and 1 + sum(width + 2 for width in widths) > look.width:
+        widths.pop()
     addresses = dict.fromkeys(row.address for row in rows)
     if 3 + max(map(len, addresses)) + sum(width + 2 for width in widths) <= look.width:
         return _grid(rows, widths, [row.address for row in rows])
@@ -132,11 +135,11 @@ def _grid(
     table.add_column("", no_wrap=True, min_width=1)
     if addresses:
         table.add_column("address", no_wrap=True)
-    for title, width in zip(_COLUMNS, widths, strict=True):
+    for title, width in zip(_COLUMNS, widths, strict=False):
         right = title in ("port", "time")
         table.add_column(title, no_wrap=True, min_width=width, justify="right" if right else "left")
     for row, *address in zip(rows, _unrepeated(addresses), strict=True) if addresses else zip(rows):
-        table.add_row(_mark(row), *address, *map(_cell, _cells(row)))
+        table.add_row(_mark(row), *address, *map(_cell, _cells(row)[: len(widths)]))
     return table
 
 
@@ -177,10 +180,16 @@ def _findings(findings: Iterable[Finding], report: Report, look: Look) -> Iterat
         if fits:
             title.append(f"  {where}", style=_QUIET)
         yield title
-        message = Text(escaped(finding.message, _SENTENCE))
+        message = Text(_opened(sentence(finding.message)))
         yield Padding(message, (0, 0, 0, 2))
         yield Padding(_details(finding, report, "" if fits else where), (0, 0, 0, 2))
         yield Text()
+
+
+def _opened(message: str) -> str:
+    """A plain first word with a capital: a message is a clause that others may embed."""
+    first = message.partition(" ")[0]
+    return message[:1].upper() + message[1:] if first.isalpha() and first.islower() else message
 
 
 def _title(finding: Finding) -> Text:
@@ -199,8 +208,8 @@ def _details(finding: Finding, report: Report, where: str) -> Table:
     rows = (
         ("At:", Text(where)),
         ("Seen:", Text(seen(finding, report.observation))),
-        ("Do:", Text(escaped(finding.remedy, _SENTENCE))),
-        ("Ref:", Text(escaped(finding.reference, _SENTENCE), style=_QUIET)),
+        ("Do:", Text(sentence(finding.remedy))),
+        ("Ref:", Text(sentence(finding.reference), style=_QUIET)),
         ("Hence:", Text(hence(finding), style=_QUIET, no_wrap=True, overflow="ellipsis")),
     )
     for label, text in rows:
@@ -219,15 +228,20 @@ def _checked(report: Report) -> Table:
     table.add_row("Checked", Text(_extent(report)))
     if terms := _terms(report):
         table.add_row("Seen with", Text(terms))
+    for label, line in zip(chain(["Not checked"], repeat("")), _not_checked(report), strict=False):
+        table.add_row(label, Text(sentence(line)))
+    return table
+
+
+def _not_checked(report: Report) -> Iterator[str]:
+    """A line a reason; what has none is a sentence by itself."""
     reasons: dict[str, list[str]] = {}
     for item in report.unchecked:
-        reasons.setdefault(item.why, []).append(item.what)
-    label = "Not checked"
+        if item.why:
+            reasons.setdefault(item.why, []).append(item.what)
     for why, what in reasons.items():
-        text = f"{escaped(', '.join(what), _SENTENCE)}: {escaped(why, _SENTENCE)}"
-        table.add_row(label, Text(text))
-        label = ""
-    return table
+        yield f"{'; '.join(what)}: {why}"
+    yield from (item.what for item in report.unchecked if not item.why)
 
 
 def _extent(report: Report) -> str:
@@ -244,7 +258,7 @@ def _terms(report: Report) -> str:
     vantage = report.observation.vantage
     trust = vantage.trust and f"trust in {vantage.trust}"
     resolver = vantage.resolver and f"resolver {vantage.resolver}"
-    return escaped("; ".join(filter(None, (vantage.library, trust, resolver))), _SENTENCE)
+    return escaped("; ".join(filter(None, (vantage.library, trust, resolver))))
 
 
 # The dialogues

@@ -12,6 +12,9 @@ from functools import lru_cache
 LONGEST = 200
 """Characters of one text that a report shows."""
 
+_SENTENCE = 1000
+"""Columns of a sentence of ours, in which a peer's words may stand."""
+
 _SHORT = {"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _BLANK = frozenset("\u115f\u1160\u2800\u3164\uffa0")
 """Letters and a symbol by category, nothing to the eye."""
@@ -22,19 +25,27 @@ _ASCII = str.maketrans("§·–−—…‹›×→✓✗“”", '#.---~<>x>+x"
 _LINE = re.compile(rb"[^\n]*\n|[^\n]+")
 
 
-def escaped(text: str, limit: int = LONGEST) -> str:
-    """`text` in one line of at most `limit` columns; what was cut is counted after an ellipsis."""
-    if len(text) <= limit and _plain(text):
+def escaped(text: str, limit: int = LONGEST, *, ours: bool = False) -> str:
+    """`text` in one line of at most `limit` columns; what was cut is counted after an ellipsis.
+
+    In a sentence of `ours` a backslash stays single: what it quotes is spelled out already.
+    """
+    if len(text) <= limit and text.isascii() and text.isprintable() and "\\" not in text:
         return text
     shown: list[str] = []
     room = limit
     for position, character in enumerate(text):
-        visible = _visible(character)
+        visible = character if ours and character == "\\" else _visible(character)
         room -= _columns(visible)
         if room < 0:
             return f"{''.join(shown)}… (+{len(text) - position})"
         shown.append(visible)
     return "".join(shown)
+
+
+def sentence(text: str) -> str:
+    """A sentence of ours, whatever it quotes."""
+    return escaped(text, _SENTENCE, ours=True)
 
 
 def octets(data: bytes, limit: int = LONGEST) -> str:
@@ -75,10 +86,6 @@ def ascii_only(text: str) -> str:
 def whole(text: str) -> str:
     """`text` with lone surrogates spelled out, so that it can be encoded at all."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-def _plain(text: str) -> bool:
-    return text.isascii() and text.isprintable() and "\\" not in text
 
 
 @lru_cache(maxsize=1024)

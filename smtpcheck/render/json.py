@@ -102,7 +102,7 @@ class Report(Struct):
 
     `findings` holds root causes alone, faults before what is inconclusive, worst first: its
     length is the number of things to look into. What they explain is in `consequences`.
-    `worst` is the worst severity among the findings with status fail, null without any.
+    `worst` is the worst severity among all that have status fail, null without any.
     """
 
     schema: Literal[1]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from smtpcheck.facts.observation import Observation
 from smtpcheck.facts.step import Probe, Step
-from smtpcheck.facts.transcript import Event, Layer, Side
+from smtpcheck.facts.transcript import Event, Layer, Side, Transcript
 from smtpcheck.render import escape
 from smtpcheck.render.escape import escaped
 
@@ -49,13 +49,10 @@ def render(observation: Observation) -> str:
 
 
 def heading(step: Step) -> str:
-    """What a connection was for, where it went, and when it was opened."""
-    purpose = _PURPOSE[step.probe]
-    if step.version:
-        purpose = f"a ClientHello for {step.version.version} alone"
-    where = f"{escaped(step.host.address, 60)} port {step.host.port}"
-    opened = f", {step.transcript.opened:%Y-%m-%d %H:%M:%S.%f} UTC" if step.transcript else ""
-    return f"{where}: {purpose}{opened}"
+    """Where a connection went, what it was for, and the time of day when it was opened."""
+    purpose = f"{step.version.version} alone" if step.version else _PURPOSE[step.probe]
+    opened = f"  {step.transcript.opened:%H:%M:%S.%f} UTC" if step.transcript else ""
+    return f"{escaped(str(step.host), 60)}  {purpose}{opened}"
 
 
 def lines(step: Step) -> Iterator[Line]:
@@ -66,8 +63,12 @@ def lines(step: Step) -> Iterator[Line]:
         yield from spoken(event)
     if step.transcript.omitted:
         yield Line(side=Side.LOCAL, text=f"{step.transcript.omitted} more octets were not kept")
-    if step.failure:
-        yield Line(side=Side.LOCAL, text=escaped(f"ended at {step.failure}"))
+    if step.failure and str(step.failure) not in _remarks(step.transcript):
+        yield Line(side=Side.LOCAL, text=escaped(f"{step.failure}"))
+
+
+def _remarks(transcript: Transcript) -> set[str]:
+    return {event.note for event in transcript.events if event.side is Side.LOCAL}
 
 
 def _page(step: Step) -> str:

@@ -11,7 +11,7 @@ from smtpcheck.judge.report import Report
 from smtpcheck.render import json as report_json
 from smtpcheck.render import transcript
 from smtpcheck.render.console import render
-from smtpcheck.render.escape import LONGEST, binary, escaped, hexadecimal, lines, octets
+from smtpcheck.render.escape import LONGEST, binary, escaped, hexadecimal, lines, octets, sentence
 from smtpcheck.render.findings import seen
 from smtpcheck.render.look import Look
 from tests.render import hostile
@@ -36,6 +36,10 @@ ESCAPED = {
 @pytest.mark.parametrize("text", ESCAPED)
 def test_visible_form(text: str) -> None:
     assert escaped(text) == ESCAPED[text]
+
+
+def test_a_sentence_of_ours_keeps_what_it_has_spelled_out() -> None:
+    assert sentence(r"greets with \u001b[2J" + "\x1b[2J") == r"greets with \u001b[2J\x1b[2J"
 
 
 def test_length_is_bounded_and_what_is_cut_is_counted() -> None:
