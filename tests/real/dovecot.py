@@ -26,6 +26,7 @@ hostname = {name}
 login_greeting = Dovecot ready.
 ssl = required
 ssl_min_protocol = TLSv1.2
+auth_failure_delay = 0
 disable_plaintext_auth = yes
 auth_mechanisms = plain login scram-sha-256
 submission_relay_host = 127.0.0.1

@@ -9,6 +9,7 @@ import contextlib
 import os
 import pwd
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,6 +99,16 @@ class Postfix:
     def inbox(self) -> Path:
         """The Maildir that takes all mail to anyone at INBOX; it is there after the first."""
         return self.directory / "inbox"
+
+    def next_mail(self, within: float = 10.0) -> Path:
+        """The oldest message in the inbox, as soon as there is one; it is yours to delete."""
+        new = self.inbox / "new"
+        deadline = time.monotonic() + within
+        while time.monotonic() < deadline:
+            if new.is_dir() and (found := sorted(new.iterdir())):
+                return found[0]
+            time.sleep(0.02)  # a Maildir has no bell
+        raise TimeoutError(f"no mail came\n{self.log}")
 
     @property
     def log(self) -> str:

@@ -6,9 +6,7 @@ error carries the daemon's log.
 """
 
 import contextlib
-import os
 import shutil
-import signal
 import socket
 import subprocess
 import tempfile
@@ -56,28 +54,49 @@ def daemon(
     command: Sequence[str], awaited: tuple[str, int], log: Path | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run `command` in a session of its own until the block ends; begin once `awaited` listens."""
+    if _answers(awaited):
+        raise StartError(f"{awaited} is taken, perhaps by what an earlier run left behind")
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(
-            ["setpriv", "--pdeathsig", "TERM", "--", *command],  # if we are killed, so is it
+            command,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
             start_new_session=True,
         )
-        try:
+        with _outlived_by_none(process):
             if not _listens(process, awaited):
                 output.seek(0)
                 logged = log.read_text() if log and log.exists() else ""
                 raise StartError(f"{command[0]}: {output.read().decode()}{logged}")
             yield process
+
+
+@contextlib.contextmanager
+def _outlived_by_none(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """End `process` and its session with the block, or when we are killed within it."""
+    # Of us, the shell sees only the pipe close. (A death signal would be lost: Postfix and
+    # Dovecot change their user, which clears it.)
+    script = 'cat; kill -s KILL -- "-$1"'
+    with subprocess.Popen(
+        ["sh", "-c", script, "sh", str(process.pid)],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    ):
+        try:
+            yield
         finally:
-            _end(process)
+            process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(STOP)
+    process.wait()
 
 
 def _listens(process: subprocess.Popen[bytes], awaited: tuple[str, int]) -> bool:
     deadline = time.monotonic() + START
     while time.monotonic() < deadline:
-        with contextlib.suppress(OSError), socket.create_connection(awaited, timeout=1):
+        if _answers(awaited):
             return True
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(0.02)
@@ -85,11 +104,7 @@ def _listens(process: subprocess.Popen[bytes], awaited: tuple[str, int]) -> bool
     return False
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(STOP)
-    # Postfix's and Dovecot's children share the session; whatever ignored its parent goes now.
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+def _answers(address: tuple[str, int]) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(address, timeout=1):
+        return True
+    return False
