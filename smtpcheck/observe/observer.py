@@ -111,16 +111,18 @@ async def _examine(host: MailHost, net: Network, progress: Progress) -> tuple[St
     waiting = asyncio.create_task(tls_due.wait())
     await asyncio.wait((first, waiting), return_when=asyncio.FIRST_COMPLETED)
     waiting.cancel()
-    following = _following(host, net) if tls_due.is_set() else ()
+    following = _of_tls(host, net) if tls_due.is_set() else ()
     groups = list(await asyncio.gather(first, *(work() for work in following)))
     works = (lambda: dialogue.probe(host, net, tls_due.set), *following)
     await _try_again(groups, works, net)
     if not following and tls_due.is_set():
-        groups += await asyncio.gather(*(work() for work in _following(host, net)))
+        groups += await asyncio.gather(*(work() for work in _of_tls(host, net)))
+    if not tls_due.is_set() and _talks_in_clear(groups[0][0]):
+        groups.append((await cleartext.probe(host, net),))
     return tuple(step for group in groups for step in group)
 
 
-def _following(host: MailHost, net: Network) -> tuple[Work, ...]:
+def _of_tls(host: MailHost, net: Network) -> tuple[Work, ...]:
     """What is asked of a port on further connections, once TLS is due there."""
 
     def version(asked: Version) -> Work:
@@ -134,6 +136,11 @@ def _following(host: MailHost, net: Network) -> tuple[Work, ...]:
 
     asked = tuple(version(each) for each in versions.ASKED)
     return (*asked, clear) if host.role.for_users and host.security is Security.STARTTLS else asked
+
+
+def _talks_in_clear(step: Step) -> bool:
+    """Whether a port for users offers no TLS at all; what it takes without is worth knowing."""
+    return step.host.role.for_users and step.failure is None and step.ehlo is not None
 
 
 async def _try_again(groups: list[tuple[Step, ...]], works: tuple[Work, ...], net: Network) -> None:

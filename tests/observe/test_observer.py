@@ -23,8 +23,8 @@ from tests.net.nameserver import dead, from_zone, nameserver
 from tests.net.peer import EHLO, Behaviour, Reader, Writer, peer, says, silence
 
 FAST = Limits(
-    lookup=0.5, connect=0.5, greeting=1.0, reply=1.0, handshake=0.5, quit=0.2, silence=0.1, silence_mx=0.1,
-    back_off=0.05, run=5,
+    lookup=0.5, connect=0.5, greeting=1.0, reply=1.0, handshake=0.5, quit=0.2, silence=0.1,
+    silence_mx=0.1, back_off=0.05, run=5,
 )  # fmt: skip
 
 Server = Callable[[Reader, Writer], Awaitable[None]]
