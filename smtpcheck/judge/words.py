@@ -78,7 +78,8 @@ def told(failure: Failure) -> str:
     words = _KINDS[failure.kind]
     if failure.kind not in _OF_ITSELF and failure.kind is not Kind.NOT_TRIED:
         words = f"{words} {_STAGES[failure.stage]}"
-    return f"{words}: {shown(failure.detail)}" if failure.detail else words
+    saying = failure.detail and failure.kind is not Kind.REFUSED
+    return f"{words}: {shown(failure.detail)}" if saying else words
 
 
 def stage(failure: Failure) -> str:
