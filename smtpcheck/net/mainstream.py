@@ -31,7 +31,8 @@ class TappedProtocol(SMTPProtocol):
     def __init__(self, tap: Tap) -> None:
         super().__init__(loop=asyncio.get_running_loop())
         self.tap = tap
-        self.secret = False
+        self.secret = ""
+        """What to keep instead of the next writes."""
 
     def data_received(self, data: bytes) -> None:
         """What the server said, as it arrived."""
@@ -39,8 +40,8 @@ class TappedProtocol(SMTPProtocol):
         super().data_received(data)
 
     def write(self, data: bytes) -> None:
-        """What the client says; secrets as their length."""
-        self.tap.sent(data, secret=self.secret)
+        """What the client says, but for secrets."""
+        self.tap.sent(data, secret=bool(self.secret), note=self.secret)
         super().write(data)
 
 
@@ -134,11 +135,11 @@ class Submission:
 
     async def _authenticate(self, protocol: TappedProtocol, user: str, password: str) -> None:
         response = b64encode(f"\0{user}\0{password}".encode()).decode()
-        protocol.secret = True
+        protocol.secret = f"AUTH PLAIN ‹{len(response)} bytes›"
         try:
             await self._command(protocol, Stage.AUTH, "AUTH", "PLAIN", response)
         finally:
-            protocol.secret = False
+            protocol.secret = ""
 
     async def _transaction(
         self, protocol: TappedProtocol, envelope: Envelope, content: bytes
