@@ -27,12 +27,15 @@ def undecided(report: Report) -> tuple[Finding, ...]:
 def places(finding: Finding) -> str:
     """`192.0.2.7:465,587 [2001:db8::7]:25`: each address once."""
     subjects = (finding.subject, *finding.also)
-    ports: dict[str, list[str]] = {}
+    ports: dict[str, list[int]] = {}
     for subject in subjects[:_PLACES]:
         numbers = ports.setdefault(_place(subject), [])
         if subject.port and subject.address:
-            numbers.append(f"{subject.port}")
-    named = [place + ":" * bool(numbers) + ",".join(numbers) for place, numbers in ports.items()]
+            numbers.append(subject.port)
+    named = [
+        place + ":" * bool(numbers) + ",".join(map(str, sorted(numbers)))
+        for place, numbers in ports.items()
+    ]
     if (more := len(subjects) - _PLACES) > 0:
         named.append(f"and {more} more")
     return " ".join(named)

@@ -128,18 +128,15 @@ def certificate(session: TlsSession | None, now: datetime) -> str:
     if leaf.not_after is None or leaf.not_before is None:
         return "unreadable"
     if now < leaf.not_before:
-        return f"in {span(leaf.not_before - now)}"
+        return f"in {_short(leaf.not_before - now)}"
     if now > leaf.not_after:
-        return f"expired {span(now - leaf.not_after)}"
-    return span(leaf.not_after - now)
+        return f"expired {_short(now - leaf.not_after)}"
+    left = leaf.not_after - now
+    return f"{left.days} days" if left.days > 1 else _short(left)
 
 
-def span(time: timedelta) -> str:
-    """A length of time in the unit that matters."""
-    hours = int(time.total_seconds() // 3600)
-    if hours >= 48:
-        return f"{hours // 24} days"
-    return f"{hours} hour{'' if hours == 1 else 's'}"
+def _short(time: timedelta) -> str:
+    return f"{time.days} d" if time.days > 1 else f"{int(time.total_seconds() // 3600)} h"
 
 
 def auth(step: Step) -> str:

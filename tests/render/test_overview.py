@@ -69,11 +69,11 @@ def test_security(step: Step, expected: str) -> None:
     [
         (61, "61 days"),
         (2, "2 days"),
-        (1.99, "47 hours"),
-        (0.05, "1 hour"),
-        (0, "0 hours"),
-        (-0.5, "expired 12 hours"),
-        (-400, "expired 400 days"),
+        (1.99, "47 h"),
+        (0.05, "1 h"),
+        (0, "0 h"),
+        (-0.5, "expired 12 h"),
+        (-400, "expired 400 d"),
     ],
 )
 def test_certificate_counts_from_the_observation(days: float, expected: str) -> None:
@@ -85,7 +85,7 @@ def test_certificate_that_is_not_there_or_not_yet_valid_or_unreadable() -> None:
     assert overview.certificate(None, NOW) == "–"
     assert overview.certificate(replace(session, chain=()), NOW) == "–"
     assert overview.certificate(replace(session, chain=(Certificate(),)), NOW) == "unreadable"
-    assert overview.certificate(session, NOW - timedelta(days=70)) == "in 10 days"
+    assert overview.certificate(session, NOW - timedelta(days=70)) == "in 10 d"
 
 
 @pytest.mark.parametrize(
@@ -164,6 +164,8 @@ def test_summary(report: Report, expected: str) -> None:
 
 def test_places_name_each_address_once_and_count_the_rest() -> None:
     assert places(build.EXPIRED) == f"{V4}:465,587 [{V6}]:465"
+    turned = replace(build.EXPIRED, subject=build.subject(V4, 587), also=(build.subject(V4, 25),))
+    assert places(turned) == f"{V4}:25,587"
     assert places(build.TIMED_OUT) == "mail.example.org"
     many = tuple(build.subject(f"192.0.2.{n}", 25) for n in range(10))
     assert places(replace(build.EXPIRED, also=many)).endswith("192.0.2.4:25 and 5 more")
