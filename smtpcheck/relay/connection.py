@@ -86,10 +86,14 @@ class Connection(asyncio.BufferedProtocol):
         self._heard = self._loop.time()
         if self._closing:
             return
-        if self._engine is None:
-            self._hear(data)
-        else:
-            self._through_tls(self._engine, data)
+        try:
+            if self._engine is None:
+                self._hear(data)
+            else:
+                self._through_tls(self._engine, data)
+        except Exception as error:  # a fault of ours costs this client its connection, no more
+            self._server.fault(error)
+            self._hang_up()
 
     def eof_received(self) -> bool:
         self._ended = True

@@ -82,7 +82,9 @@ def auth(session: "ServerSession", argument: str) -> None:
         return session.complain(replies.ENCRYPT_FIRST)
     if info.authenticated:
         return session.complain(replies.OUT_OF_SEQUENCE)
-    name, *initial = argument.split()
+    name, *initial = argument.split() or [""]
+    if not name:
+        return session.complain(replies.ARGUMENTS)
     mechanism = info.listener.mechanisms.get(name.upper())
     if mechanism is None:
         return session.complain(replies.UNKNOWN_MECHANISM)
