@@ -100,7 +100,7 @@ def deliver(
     """Deliver once; always returns an outcome: delivered, or deferred with the reason.
 
     `message_id` is the queue's. `again` is False where this delivery can't have been tried
-    before, which spares a look through cur/.
+    before, which spares a look through the mailbox.
     """
     prefix = _prefix(reverse_path, forward_path)
     base = _base(message_id, forward_path, received)
@@ -130,8 +130,9 @@ def _put(mailbox: Path, name: str, chunks: Iterable[bytes], files: Files) -> Non
 def _seen(mailbox: Path, base: str, name: str, files: Files) -> bool:
     if files.exists(mailbox / "new" / name) or files.exists(mailbox / "tmp" / (base + GONE)):
         return True
-    # A reader that moved it to cur/ put flags behind the name.
-    return any(each.startswith(base) for each in files.names(mailbox / "cur"))
+    # A reader put flags behind the name: in cur/, and in new/, too, where it is Dovecot.
+    flagged = (each for part in ("new", "cur") for each in files.names(mailbox / part))
+    return any(each.startswith(base) for each in flagged)
 
 
 def _base(message_id: str, forward_path: str, received: datetime) -> str:
@@ -261,13 +262,14 @@ class Maildrop:
         os.utime(mark)
 
     def _found(self, stored: Stored) -> Path:
-        """Where it is now: another program may have moved it from new/ to cur/ meanwhile."""
+        """Where it is now: another program may have moved or flagged it meanwhile."""
         if self._files.exists(stored.path):
             return stored.path
         base = stored.path.name.partition(":")[0]
-        for name in self._files.names(self._mailbox / "cur"):
-            if name.partition(":")[0] == base:
-                return self._mailbox / "cur" / name
+        for part in ("new", "cur"):
+            for name in self._files.names(self._mailbox / part):
+                if name.partition(":")[0] == base:
+                    return self._mailbox / part / name
         raise FileNotFoundError(errno.ENOENT, "no longer there", stored.path.name)
 
     def _sweep(self) -> None:

@@ -100,7 +100,9 @@ class Pop3Server:
             len(self._tasks) >= limits.connections
             or self._per_client[key] >= limits.connections_per_client
         ):
-            client.abort()
+            if self.config.security is not Security.IMPLICIT:
+                client.write(b"-ERR [SYS/TEMP] too many connections\r\n")
+            client.close_soon(limits.linger)
             return
         self._per_client[key] += 1
         task = asyncio.get_running_loop().create_task(self._serve(client, address, key))
@@ -252,12 +254,8 @@ class _Conversation:
 
     async def _retrieve(self, question: Retrieve) -> None:
         assert self._maildrop is not None
-        chunks: Iterator[bytes] = self._maildrop.chunks(question.stored)
-        if question.lines is not None:
-            chunks = top(chunks, question.lines)
-        block = stuffed(chunks)
         try:
-            piece = await asyncio.to_thread(_piece, block)
+            block, piece = await asyncio.to_thread(_begin, self._maildrop, question)
         except OSError as error:
             self._server.fault(error)
             return self._session.refuse(FAULT, "message can't be read")
@@ -285,6 +283,12 @@ async def _finished(work: Coroutine[None, None, T]) -> T:
     except asyncio.CancelledError:
         await asyncio.wait([task])
         raise
+
+
+def _begin(maildrop: Maildrop, question: Retrieve) -> tuple[Iterator[bytes], bytes]:
+    chunks = maildrop.chunks(question.stored)
+    block = stuffed(chunks if question.lines is None else top(chunks, question.lines))
+    return block, _piece(block)
 
 
 def _piece(block: Iterator[bytes]) -> bytes:

@@ -90,10 +90,11 @@ def test_another_message_or_recipient_is_another_file(
     assert len(contents(tmp_path)) == 2
 
 
-def test_a_delivery_is_found_again_after_a_reader_flagged_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("part", ["cur", "new"])
+def test_a_delivery_is_found_again_after_a_reader_flagged_it(tmp_path: Path, part: str) -> None:
     put(tmp_path)
     (path,) = (tmp_path / "new").iterdir()
-    path.rename(tmp_path / "cur" / f"{path.name}:2,S")
+    path.rename(tmp_path / part / f"{path.name}:2,S")
     put(tmp_path)
     assert len(contents(tmp_path)) == 1
     put(tmp_path, again=False)
@@ -267,13 +268,14 @@ def test_a_maildrop_lists_both_parts_by_age_with_sizes_as_transmitted(tmp_path: 
     drop.close()
 
 
-def test_ids_survive_a_restart_and_a_change_of_flags(tmp_path: Path) -> None:
+@pytest.mark.parametrize("part", ["cur", "new"])
+def test_ids_survive_a_restart_and_a_change_of_flags(tmp_path: Path, part: str) -> None:
     put(tmp_path)
     put(tmp_path, message_id="m2")
     first = Maildrop(tmp_path)
     first.close()
-    for path in (tmp_path / "new").iterdir():
-        path.rename(tmp_path / "cur" / f"{path.name}:2,RS")
+    for path in tuple((tmp_path / "new").iterdir()):
+        path.rename(tmp_path / part / f"{path.name}:2,RS")
     second = Maildrop(tmp_path)
     second.close()
     assert [each.uid for each in first.messages] == [each.uid for each in second.messages]
