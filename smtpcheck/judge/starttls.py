@@ -5,7 +5,7 @@ import re
 from smtpcheck.facts.failure import OWN, Kind, Stage
 from smtpcheck.facts.host import Role
 from smtpcheck.facts.step import Step
-from smtpcheck.facts.tls import Offer
+from smtpcheck.facts.tls import Offer, Version
 from smtpcheck.judge.case import Case, connected
 from smtpcheck.judge.catalogue import (
     BY_STARTTLS,
@@ -100,7 +100,7 @@ def starttls_handshake_fails(case: Case) -> Said:
             else told(failure),
             evidence=case.evidence(case.dialogue, excerpt=told(failure)),
             reference="RFC 8314 §3.3" if case.implicit else "",
-            because=None if case.offers else (),
+            because=() if _modern(case) else None,
         )
 
 
@@ -221,6 +221,11 @@ def submission_cleartext(case: Case) -> Said:
             because=() if case.ehlo and case.ehlo.offers("STARTTLS") else None,
             key="mail",
         )
+
+
+def _modern(case: Case) -> bool:
+    offered = (case.offers.get(version) for version in (Version.TLS1_2, Version.TLS1_3))
+    return Offer.ACCEPTED in offered
 
 
 def _smtp_instead(case: Case) -> bool:

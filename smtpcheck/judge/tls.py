@@ -39,6 +39,7 @@ def tls_legacy_version(case: Case) -> Said:
             message=f"{named} {'is' if len(accepted) == 1 else 'are'} accepted",
             evidence=_evidence(case, accepted),
             fill={"versions": named},
+            because=() if _which(case, MODERN, Offer.ACCEPTED) else None,
         )
     elif undecided:
         yield Unjudged(reason=f"{listed(map(spoken, undecided))} was not decided")
