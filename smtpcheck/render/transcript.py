@@ -5,12 +5,16 @@ Law: nothing of the peer's reaches the page unescaped, and nothing is left out u
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain, islice
 
 from smtpcheck.facts.observation import Observation
 from smtpcheck.facts.step import Probe, Step
 from smtpcheck.facts.transcript import Event, Layer, Side, Transcript
 from smtpcheck.render import escape
 from smtpcheck.render.escape import escaped
+
+MOST_LINES = 1000
+"""Of one dialogue; a server may send an empty line an octet."""
 
 _PURPOSE = {
     Probe.DIALOGUE: "the whole dialogue",
@@ -59,8 +63,10 @@ def lines(step: Step) -> Iterator[Line]:
     """The dialogue of one connection."""
     if not step.transcript:
         return
-    for event in step.transcript.events:
-        yield from spoken(event)
+    everything = chain.from_iterable(map(spoken, step.transcript.events))
+    yield from islice(everything, MOST_LINES)
+    if more := sum(1 for _ in everything):
+        yield Line(side=Side.LOCAL, text=f"{more} more lines are not shown")
     if step.transcript.omitted:
         yield Line(side=Side.LOCAL, text=f"{step.transcript.omitted} more octets were not kept")
     if step.failure and str(step.failure) not in _remarks(step.transcript):

@@ -1,6 +1,7 @@
 """Nothing that a peer sends acts on the terminal or breaks the JSON."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from smtpcheck.render.console import render
 from smtpcheck.render.escape import LONGEST, binary, escaped, hexadecimal, lines, octets, sentence
 from smtpcheck.render.findings import seen
 from smtpcheck.render.look import Look
-from tests.render import hostile
+from tests.render import build, hostile
 
 ESCAPED = {
     "\x1b[2J": r"\x1b[2J",
@@ -117,6 +118,13 @@ def test_markup_is_text() -> None:
 @pytest.mark.parametrize("name", hostile.TEXTS)
 def test_transcript_as_text(name: str) -> None:
     assert transcript.render(_report(name).observation).replace("\n", "").isprintable()
+
+
+def test_a_flood_of_lines_is_cut_and_counted() -> None:
+    flood = build.dialogue(build.said(0.1, b"\n" * 5000), build.remark(0.2, "closed"))
+    shown = list(transcript.lines(replace(build.healthy(build.V4, 25), transcript=flood)))
+    assert len(shown) == transcript.MOST_LINES + 1
+    assert shown[-1].text == f"{5001 - transcript.MOST_LINES} more lines are not shown"
 
 
 @pytest.mark.parametrize("name", hostile.TEXTS)
