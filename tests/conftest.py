@@ -117,6 +117,7 @@ def free_port() -> Callable[[], int]:
 
 def unused_port(address: str = "127.0.0.1") -> int:
     """A port of `address` that was free a moment ago."""
-    with socket.create_server((address, 0)) as server:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.create_server((address, 0), family=family) as server:
         port: int = server.getsockname()[1]
         return port

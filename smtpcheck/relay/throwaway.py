@@ -80,6 +80,12 @@ class ThrowawayCA:
         """The trust anchor, for `--ca-file`."""
         return _pem(_der(self._root))
 
+    @property
+    def intermediate(self) -> Identity:
+        """The authority that issues, with its key, for a tool that signs by other means."""
+        chain = (_der(self._intermediate),)
+        return Identity(chain=chain, issuers=(_der(self._root),), key_pem=_key_pem(self._key))
+
     def write(self, directory: Path, stem: str = "ca") -> Path:
         """Store the root as `stem.pem`; its path."""
         path = directory / f"{stem}.pem"

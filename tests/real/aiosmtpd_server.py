@@ -55,6 +55,14 @@ class RefusesEhlo(SMTP):
         await self.push("502 5.5.1 command not implemented")
 
 
+class HangsUpOnEhlo(SMTP):
+    """Crashes, or has a filter before it that does."""
+
+    async def smtp_EHLO(self, hostname: str) -> None:  # noqa: ARG002, N802  aiosmtpd's name
+        """Close without a word."""
+        _hang_up(self)
+
+
 class StarttlsIs454(SMTP):
     """Offers STARTTLS and cannot do it (RFC 3207 §4)."""
 

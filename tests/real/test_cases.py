@@ -2,23 +2,28 @@
 
 import contextlib
 import re
+import socket
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.conftest import Run, Smtpcheck
+from smtpcheck.relay.throwaway import Identity
+from tests.conftest import Run, Smtpcheck, unused_port
 from tests.real.cases import AIOSMTPD, DOVECOT, POSTFIX, Case
 from tests.real.conftest import address_of
+from tests.real.dovecot import dovecot
 from tests.real.netns import Network, namespace
-from tests.real.rig import NAME
+from tests.real.postfix import postfix
+from tests.real.rig import NAME, Listener
 
 pytestmark = pytest.mark.real
 
 QUIET = {"info", "notice"}
 
 Check = Callable[..., Run]
+Issued = Mapping[str, Identity]
 
 
 @pytest.fixture
@@ -57,9 +62,9 @@ def agree(run: Run, expect: Mapping[str, str], status: int) -> None:
     assert ({**loud, **hushed}, run.status) == (dict(expect), status), messages
 
 
-def rows(table: tuple[Case, ...]) -> Iterator[Any]:
+def rows(table: tuple[Case, ...]) -> list[Any]:
     """The table as pytest takes it."""
-    return (pytest.param(case, id=case.title) for case in table)
+    return [pytest.param(case, id=case.title) for case in table]
 
 
 @pytest.mark.parametrize("case", rows(POSTFIX))
@@ -87,6 +92,21 @@ def test_aiosmtpd(
 def test_nobody_listens(check: Check) -> None:
     """All ports closed is a fault even where none was asked for by number."""
     agree(check("127.29.1.1"), {"port-closed": "error"}, 1)
+
+
+def test_dovecot_with_mechanisms_of_another_age(check: Check, issued: Issued) -> None:
+    listener = Listener(address="127.29.2.1", port=587, identity=issued["healthy"])
+    with dovecot(listener, settings={"auth_mechanisms": "plain cram-md5 digest-md5"}):
+        run = check(listener.address, "--port", "587")
+    agree(run, {"auth-legacy-mechanism": "warning"}, 0)
+
+
+def test_healthy_on_ipv6(check: Check, issued: Issued) -> None:
+    if not socket.has_dualstack_ipv6():
+        pytest.skip("no IPv6 here")
+    port = unused_port("::1")
+    with postfix(Listener(address="::1", port=port, identity=issued["healthy"])):
+        agree(check("::1", "--port", f"{port}:mx:starttls"), {}, 0)
 
 
 FILTERED, OTHER = "127.27.1.1", "127.27.2.1"
