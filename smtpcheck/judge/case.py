@@ -210,10 +210,10 @@ class Case:
         step = self._way_to(need)
         if step is None:
             return "it was not tried"
-        if step.failure:
-            return told(step.failure)
         if self._greeting_of(step):
             return f"the server greets with {self._greeting_of(step)}"
+        if step.failure:
+            return told(step.failure)
         if need in ("tls", "leaf", "ehlo_tls", "offers") and self.by_starttls:
             return self._why_no_starttls(step)
         return "it was not seen"

@@ -63,6 +63,9 @@ def judge(observation: Observation, profile: Profile = _DEFAULT) -> Report:
 
 _DECIDED = frozenset({Judgement.PASSED, Judgement.FAILED})
 
+_TELLING = frozenset({"port-timeout", "tls-on-plaintext-port"})
+"""Faults that tell what a port is, although it never greeted."""
+
 
 def _ask(bench: _Bench, rule: Rule, number: int, whole: Survey) -> None:
     if rule.scope is Scope.RUN:
@@ -145,11 +148,10 @@ def _status(whole: Survey, findings: Iterable[Finding], profile: Profile) -> Jud
     faults = [finding for finding in findings if finding.status is Status.FAIL]
     if any(fault.severity >= profile.fail_on for fault in faults):
         return Judgement.FAILED
-    against = {fault.subject for fault in faults}
-    undecided = [case for case in whole.cases if not _decided(case) and case.subject not in against]
-    if len(undecided) == len(whole.cases):
-        unreached = not any(not subject.address for subject in against)
-        return Judgement.INCONCLUSIVE if unreached else Judgement.PASSED
+    told = {subject for f in faults if f.id in _TELLING for subject in (f.subject, *f.also)}
+    undecided = [case for case in whole.cases if not _decided(case) and case.subject not in told]
+    if len(undecided) == len(whole.cases) and not any(not f.subject.address for f in faults):
+        return Judgement.INCONCLUSIVE
     if any(case.host.asked and not _excused(case, undecided, whole) for case in undecided):
         return Judgement.INCONCLUSIVE
     return Judgement.PASSED
