@@ -67,9 +67,9 @@ class World:
             text = json.render(report, with_observation=options.with_observation)
         else:
             from smtpcheck.render import console
-            from smtpcheck.render.look import look_for
+            from smtpcheck.render.look import Look, look_for
 
-            look = look_for(sys.stdout, color=not (options.no_color or bool(options.output)))
+            look = Look() if options.output else look_for(sys.stdout, color=not options.no_color)
             text = console.render(report, look, transcripts=options.transcript, quiet=options.quiet)
         self.write(text, options.output)
         match report.status:

@@ -1,6 +1,7 @@
 """Exceptions of the system become failures: one table, read in one place."""
 
 import errno
+import os
 import socket
 
 from smtpcheck.facts.failure import Failure, Kind, Stage
@@ -44,8 +45,9 @@ EXCEPTIONS: tuple[tuple[type[BaseException], Kind], ...] = (
 
 def failure(stage: Stage, error: BaseException) -> Failure:
     """What `error` means at `stage`."""
-    kind = ERRNOS.get(getattr(error, "errno", None) or 0)
+    number = getattr(error, "errno", None) or 0
+    kind = ERRNOS.get(number)
     if kind is None:
         kind = next(kind for known, kind in EXCEPTIONS if isinstance(error, known))
-    words = getattr(error, "strerror", None) or str(error)
+    words = os.strerror(number) if number > 0 else str(error)
     return Failure(stage=stage, kind=kind, detail=words)

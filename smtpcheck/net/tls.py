@@ -5,6 +5,7 @@ be taken for something inside it. Verification collects every objection and stop
 what they mean is judged elsewhere.
 """
 
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -184,7 +185,7 @@ def _load_trust(context: SSL.Context, ca_file: str) -> TrustStore:
         if not anchors:
             raise BadInputError(f"{ca_file}: no certificate in it; give a PEM file of CAs")
         _or_blame(ca_file, lambda: context.load_verify_locations(ca_file))
-        return TrustStore(source=ca_file, anchors=anchors)
+        return TrustStore(source=os.fsencode(ca_file).decode(errors="replace"), anchors=anchors)
     paths = get_default_verify_paths()
     if paths.cafile and (anchors := _anchors(paths.cafile)):
         context.load_verify_locations(paths.cafile)
