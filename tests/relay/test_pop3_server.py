@@ -3,13 +3,15 @@
 import asyncio
 import poplib
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from hmac import compare_digest
 from pathlib import Path
+from typing import Any
 
 import pytest
+import uvloop
 
 from smtpcheck.facts.host import Security
 from smtpcheck.net.tls import server_context
@@ -55,6 +57,20 @@ def accounts(mailbox: Path) -> Callable[[str, str, str], Awaitable[Path | None]]
         return mailbox if known else None
 
     return check
+
+
+Run = Callable[[Coroutine[None, None, Any]], Any]
+
+
+@pytest.fixture(params=["stock", "uvloop"])
+def run(request: pytest.FixtureRequest) -> Iterator[Callable[..., object]]:
+    """Run a coroutine on one of the loops; nothing may be left to an exception handler."""
+    factory = asyncio.new_event_loop if request.param == "stock" else uvloop.new_event_loop
+    complaints: list[object] = []
+    with asyncio.Runner(loop_factory=factory) as loop:
+        loop.get_loop().set_exception_handler(lambda _, context: complaints.append(context))
+        yield loop.run
+    assert complaints == []
 
 
 class Faults(list[BaseException]):
@@ -110,9 +126,9 @@ def everything(client: poplib.POP3) -> None:
     client.quit()
 
 
-def test_poplib_in_the_clear(tmp_path: Path) -> None:
+def test_poplib_in_the_clear(run: Run, tmp_path: Path) -> None:
     fill(tmp_path)
-    assert asyncio.run(serving(tmp_path, lambda port: everything(pop(port)))) == []
+    assert run(serving(tmp_path, lambda port: everything(pop(port)))) == []
     assert left(tmp_path) == [TRACE + MESSAGES[0], TRACE + MESSAGES[2]]
 
 
@@ -126,16 +142,16 @@ def trusting(ca: ThrowawayCA) -> ssl.SSLContext:
     return ssl.create_default_context(cadata=ca.root_pem.decode())
 
 
-def test_poplib_over_implicit_tls(tmp_path: Path, ca: ThrowawayCA) -> None:
+def test_poplib_over_implicit_tls(run: Run, tmp_path: Path, ca: ThrowawayCA) -> None:
     def work(port: int) -> None:
         everything(poplib.POP3_SSL("localhost", port, context=trusting(ca), timeout=10))
 
     fill(tmp_path)
-    assert asyncio.run(serving(tmp_path, work, tls(ca, Security.IMPLICIT))) == []
+    assert run(serving(tmp_path, work, tls(ca, Security.IMPLICIT))) == []
     assert len(left(tmp_path)) == 2
 
 
-def test_poplib_over_stls(tmp_path: Path, ca: ThrowawayCA) -> None:
+def test_poplib_over_stls(run: Run, tmp_path: Path, ca: ThrowawayCA) -> None:
     def work(port: int) -> None:
         client = poplib.POP3("localhost", port, timeout=10)
         assert "STLS" in client.capa()
@@ -146,30 +162,30 @@ def test_poplib_over_stls(tmp_path: Path, ca: ThrowawayCA) -> None:
         everything(client)
 
     fill(tmp_path)
-    assert asyncio.run(serving(tmp_path, work, tls(ca, Security.STARTTLS))) == []
+    assert run(serving(tmp_path, work, tls(ca, Security.STARTTLS))) == []
     assert len(left(tmp_path)) == 2
 
 
-def test_a_wrong_password_is_refused_and_counted(tmp_path: Path) -> None:
+def test_a_wrong_password_is_refused_and_counted(run: Run, tmp_path: Path) -> None:
     async def work(port: int) -> None:
         answered = await conversation(port, b"USER alice\r\nPASS wrong\r\n" * 4)
         assert answered.count(b"-ERR [AUTH] user or password is wrong\r\n") == 3
         assert answered.endswith(b"-ERR too many failed logins\r\n")
 
-    assert asyncio.run(serving(tmp_path, lambda port: work(port))) == []
+    assert run(serving(tmp_path, lambda port: work(port))) == []
 
 
-def test_whoever_guesses_waits(tmp_path: Path) -> None:
+def test_whoever_guesses_waits(run: Run, tmp_path: Path) -> None:
     async def work(port: int) -> None:
         before = asyncio.get_running_loop().time()
         await conversation(port, b"USER alice\r\nPASS wrong\r\nQUIT\r\n")
         assert asyncio.get_running_loop().time() - before >= 0.2
 
     config = Pop3Config(login_in_clear=True, limits=Pop3Limits(failed_login_delay=0.2))
-    assert asyncio.run(serving(tmp_path, lambda port: work(port), config)) == []
+    assert run(serving(tmp_path, lambda port: work(port), config)) == []
 
 
-def test_a_mailbox_is_for_one_session_at_a_time_and_free_after_it(tmp_path: Path) -> None:
+def test_a_mailbox_is_for_one_session_at_a_time_and_free_after_it(run: Run, tmp_path: Path) -> None:
     def work(port: int) -> None:
         first, second = pop(port), pop(port)
         logged_in(first).dele(1)
@@ -180,10 +196,10 @@ def test_a_mailbox_is_for_one_session_at_a_time_and_free_after_it(tmp_path: Path
         second.quit()
 
     fill(tmp_path)
-    assert asyncio.run(serving(tmp_path, work)) == []
+    assert run(serving(tmp_path, work)) == []
 
 
-def test_a_lost_connection_deletes_nothing_and_frees_the_mailbox(tmp_path: Path) -> None:
+def test_a_lost_connection_deletes_nothing_and_frees_the_mailbox(run: Run, tmp_path: Path) -> None:
     async def work(port: int) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(f"USER alice\r\nPASS {PASSWORD}\r\nDELE 1\r\n".encode())
@@ -195,7 +211,7 @@ def test_a_lost_connection_deletes_nothing_and_frees_the_mailbox(tmp_path: Path)
         await writer.wait_closed()
 
     fill(tmp_path)
-    assert asyncio.run(serving(tmp_path, lambda port: work(port))) == []
+    assert run(serving(tmp_path, lambda port: work(port))) == []
     assert len(left(tmp_path)) == 3
 
 
@@ -212,7 +228,7 @@ async def conversation(port: int, said: bytes, *, end: bool = True) -> bytes:
     return answered
 
 
-def test_commands_may_all_come_at_once(tmp_path: Path) -> None:
+def test_commands_may_all_come_at_once(run: Run, tmp_path: Path) -> None:
     """PIPELINING, RFC 2449 §6.6; the long message waits for nobody but the reader."""
 
     async def work(port: int) -> None:
@@ -223,11 +239,11 @@ def test_commands_may_all_come_at_once(tmp_path: Path) -> None:
         assert answered.endswith(b"+OK bye\r\n")
 
     fill(tmp_path)
-    assert asyncio.run(serving(tmp_path, lambda port: work(port))) == []
+    assert run(serving(tmp_path, lambda port: work(port))) == []
     assert len(left(tmp_path)) == 2
 
 
-def test_silence_ends_the_session_without_deleting(tmp_path: Path) -> None:
+def test_silence_ends_the_session_without_deleting(run: Run, tmp_path: Path) -> None:
     async def work(port: int) -> None:
         commands = f"USER alice\r\nPASS {PASSWORD}\r\nDELE 1\r\n"
         answered = await conversation(port, commands.encode(), end=False)
@@ -238,11 +254,11 @@ def test_silence_ends_the_session_without_deleting(tmp_path: Path) -> None:
     fill(tmp_path)
     limits = Pop3Limits(idle=0.2, login=0.1)
     config = Pop3Config(login_in_clear=True, limits=limits)
-    assert asyncio.run(serving(tmp_path, lambda port: work(port), config)) == []
+    assert run(serving(tmp_path, lambda port: work(port), config)) == []
     assert len(left(tmp_path)) == 3
 
 
-def test_a_client_that_does_not_read_is_cut_off(tmp_path: Path) -> None:
+def test_a_client_that_does_not_read_is_cut_off(run: Run, tmp_path: Path) -> None:
     log_in = f"USER alice\r\nPASS {PASSWORD}\r\n".encode()
 
     async def work(port: int) -> None:
@@ -259,28 +275,30 @@ def test_a_client_that_does_not_read_is_cut_off(tmp_path: Path) -> None:
 
     fill(tmp_path)
     config = Pop3Config(login_in_clear=True, limits=Pop3Limits(write=0.3))
-    assert asyncio.run(serving(tmp_path, lambda port: work(port), config)) == []
+    assert run(serving(tmp_path, lambda port: work(port), config)) == []
 
 
-def test_a_handshake_that_never_comes_is_not_waited_for(tmp_path: Path, ca: ThrowawayCA) -> None:
+def test_a_handshake_that_never_comes_is_not_waited_for(
+    run: Run, tmp_path: Path, ca: ThrowawayCA
+) -> None:
     async def work(port: int) -> None:
         assert await conversation(port, b"", end=False) == b""
 
     config = tls(ca, Security.IMPLICIT, Pop3Limits(handshake=0.1))
-    assert asyncio.run(serving(tmp_path, lambda port: work(port), config)) == []
+    assert run(serving(tmp_path, lambda port: work(port), config)) == []
 
 
 @pytest.mark.parametrize("said", [b"USER alice\r\n", b"\x16\x03\x01\x00\x02\x01\x00", b"\0" * 99])
 def test_what_is_no_handshake_gets_no_answer_in_the_clear(
-    tmp_path: Path, ca: ThrowawayCA, said: bytes
+    run: Run, tmp_path: Path, ca: ThrowawayCA, said: bytes
 ) -> None:
     async def work(port: int) -> None:
         assert b"OK" not in await conversation(port, said)
 
-    assert asyncio.run(serving(tmp_path, lambda port: work(port), tls(ca, Security.IMPLICIT))) == []
+    assert run(serving(tmp_path, lambda port: work(port), tls(ca, Security.IMPLICIT))) == []
 
 
-def test_there_is_room_for_so_many_and_no_more(tmp_path: Path) -> None:
+def test_there_is_room_for_so_many_and_no_more(run: Run, tmp_path: Path) -> None:
     async def work(port: int) -> None:
         _, first = await asyncio.open_connection("127.0.0.1", port)
         reader, second = await asyncio.open_connection("127.0.0.1", port)
@@ -295,10 +313,10 @@ def test_there_is_room_for_so_many_and_no_more(tmp_path: Path) -> None:
 
     limits = Pop3Limits(connections_per_client=2)
     config = Pop3Config(login_in_clear=True, limits=limits)
-    assert asyncio.run(serving(tmp_path, lambda port: work(port), config)) == []
+    assert run(serving(tmp_path, lambda port: work(port), config)) == []
 
 
-def test_a_broken_mailbox_is_a_fault_of_ours_and_no_end(tmp_path: Path) -> None:
+def test_a_broken_mailbox_is_a_fault_of_ours_and_no_end(run: Run, tmp_path: Path) -> None:
     def work(port: int) -> None:
         client = pop(port)
         client.user("alice")
@@ -307,11 +325,11 @@ def test_a_broken_mailbox_is_a_fault_of_ours_and_no_end(tmp_path: Path) -> None:
         client.quit()
 
     (tmp_path / "box").touch()
-    faults = asyncio.run(serving(tmp_path / "box", work))
+    faults = run(serving(tmp_path / "box", work))
     assert [type(fault) for fault in faults] == [NotADirectoryError]
 
 
-def test_accounts_that_raise_are_a_fault_of_ours_and_no_end(tmp_path: Path) -> None:
+def test_accounts_that_raise_are_a_fault_of_ours_and_no_end(run: Run, tmp_path: Path) -> None:
     async def check(*_: str) -> Path | None:
         raise RuntimeError("database gone")
 
@@ -322,11 +340,11 @@ def test_accounts_that_raise_are_a_fault_of_ours_and_no_end(tmp_path: Path) -> N
             client.pass_(PASSWORD)
         client.quit()
 
-    faults = asyncio.run(serving(tmp_path, work, check=check))
+    faults = run(serving(tmp_path, work, check=check))
     assert [str(fault) for fault in faults] == ["database gone"]
 
 
-def test_a_message_that_vanished_is_told(tmp_path: Path) -> None:
+def test_a_message_that_vanished_is_told(run: Run, tmp_path: Path) -> None:
     def work(port: int) -> None:
         client = logged_in(pop(port))
         for path in (tmp_path / "new").iterdir():
@@ -337,11 +355,11 @@ def test_a_message_that_vanished_is_told(tmp_path: Path) -> None:
         client.quit()
 
     fill(tmp_path)
-    faults = asyncio.run(serving(tmp_path, work))
+    faults = run(serving(tmp_path, work))
     assert [type(fault) for fault in faults] == [FileNotFoundError]
 
 
-def test_a_stop_tells_whoever_is_there_and_deletes_nothing(tmp_path: Path) -> None:
+def test_a_stop_tells_whoever_is_there_and_deletes_nothing(run: Run, tmp_path: Path) -> None:
     async def main() -> bytes:
         server = Pop3Server(CLEAR, accounts(tmp_path))
         await server.start()
@@ -356,5 +374,5 @@ def test_a_stop_tells_whoever_is_there_and_deletes_nothing(tmp_path: Path) -> No
         return last
 
     fill(tmp_path)
-    assert asyncio.run(main()) == b"-ERR [SYS/TEMP] shutting down\r\n"
+    assert run(main()) == b"-ERR [SYS/TEMP] shutting down\r\n"
     assert len(left(tmp_path)) == 3
