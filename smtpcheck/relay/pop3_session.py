@@ -29,11 +29,11 @@ from smtpcheck.wire.pop3 import (
 OUTPUT = 64 * 1024
 """Octets of answers beyond which no command is read until they are sent."""
 WRONG = "AUTH"
-"""Response codes for `refuse`: user or password (RFC 3206 §4)."""
+"""Response codes for `refuse`: user or password (RFC 3206)."""
 IN_USE = "IN-USE"
 """Another session has the mailbox (RFC 2449 §8.1.2)."""
 FAULT = "SYS/TEMP"
-"""Ours, and it may pass (RFC 3206 §4)."""
+"""Ours, and it may pass (RFC 3206)."""
 _TLS_RECORD = b"\x16"
 """The first octet of a ClientHello (RFC 8446 §5.1)."""
 
@@ -88,7 +88,7 @@ class Pop3Session:
         self.ok("logged in")
 
     def refuse(self, code: str, text: str) -> None:
-        """Login or Retrieve: no. `code` is a response code (RFC 2449 §8, RFC 3206 §4) or ""."""
+        """Login or Retrieve: no. `code` is a response code (RFC 2449 §8, RFC 3206) or ""."""
         question = self._settle(Login, Retrieve)
         self.error(text, code)
         if isinstance(question, Login) and code == WRONG:
