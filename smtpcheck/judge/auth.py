@@ -40,7 +40,7 @@ def auth_missing(case: Case) -> Said:
         before = case.ehlo.parameters("AUTH") if case.ehlo else ()
         message = "AUTH is not offered inside TLS"
         if before:
-            message += f", though {listed(before)} was before it"
+            message += f", though it was before ({listed(before)})"
         elif hello.offers("AUTH"):
             message = "AUTH is offered inside TLS without any mechanism"
         yield Remark(

@@ -32,10 +32,9 @@ def port_closed(case: Case) -> Said:
     """
     if not case.refused:
         return
-    siblings = [step for step in case.alike if step.host.address == case.host.address]
-    if not case.host.asked and any(connected(step) for step in siblings):
+    if not case.host.asked and _others_serve(case):
         yield Unjudged(
-            reason="nobody asked for this port, and another one of this address answers",
+            reason="nobody asked for this port, and the host answers on others",
             outcome=Judgement.NOT_APPLICABLE,
         )
         return
@@ -68,8 +67,7 @@ def port_timeout(case: Case) -> Said:
     """
     if not case.unreachable:
         return
-    siblings = [step for step in case.alike if step.host.address == case.host.address]
-    unasked = not case.host.asked and any(connected(step) for step in siblings)
+    unasked = not case.host.asked and _others_serve(case)
     proven = bool(_controls(case, answered=True)) and not unasked
     yield Remark(
         message=f"the port does not answer{_elsewhere(case)}"
@@ -183,9 +181,17 @@ _BUSY = re.compile(
 )
 
 
+def _others_serve(case: Case) -> bool:
+    """Whether the host lives, on this address or nowhere on this port: then none is missed."""
+    alive = [step.host for step in case.alike if connected(step)]
+    here = any(host.address == case.host.address for host in alive)
+    return here or (bool(alive) and not _elsewhere(case))
+
+
 def _elsewhere(case: Case) -> str:
     others = [s.host.address for s in case.alike if s.host.port == case.host.port and connected(s)]
-    return f" on {case.host.address}, while {listed(others)} answers" if others else ""
+    verb = "answers" if len(others) == 1 else "answer"
+    return f" on {case.host.address}, while {listed(others)} {verb}" if others else ""
 
 
 def _controls(case: Case, *, answered: bool) -> list[Step]:
@@ -205,7 +211,7 @@ def _alike(case: Case, controls: tuple[Step, ...] | list[Step]) -> list[Step]:
 
 def _doubt(case: Case, unasked: bool) -> str:
     if unasked:
-        return "nobody asked for it, and another port of this address answers"
+        return "nobody asked for it, and the host answers on others"
     if _controls(case, answered=False):
         return "a control server is silent as well"
     if any(refused(step) for step in _alike(case, case.controls)):

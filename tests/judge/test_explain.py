@@ -16,7 +16,7 @@ def test_every_finding_has_a_page_in_the_order_of_the_catalogue() -> None:
     assert [page.id for page in pages()] == [rule.id for rule in RULES]
     for page in pages():
         assert explain(page.id) == page
-        assert page.meaning and page.why and page.how and page.remedy and page.reference
+        assert all((page.meaning, page.why, page.how, page.remedy, page.reference))
         assert "{" not in page.remedy
 
 
