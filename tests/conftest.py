@@ -67,7 +67,11 @@ def need_root() -> None:
 
 
 def run_smtpcheck(
-    *arguments: str, timeout: float = 120, within: Sequence[str] = (), **environment: str
+    *arguments: str,
+    timeout: float = 120,
+    within: Sequence[str] = (),
+    cwd: Path = REPOSITORY,
+    **environment: str,
 ) -> Run:
     """Run `smtpcheck` with `arguments`, as a process of its own, without colour or terminal.
 
@@ -80,7 +84,7 @@ def run_smtpcheck(
         stdin=subprocess.DEVNULL,
         timeout=timeout,
         check=False,
-        cwd=REPOSITORY,
+        cwd=cwd,
         env={**os.environ, "NO_COLOR": "1", **environment},
     )
     return Run(status=done.returncode, stdout=done.stdout, stderr=done.stderr)
