@@ -37,7 +37,7 @@ class Acceptance(Protocol):
         """Take the message on: 250 once it can't be lost any more, or a refusal."""
 
     def disconnected(self, info: SessionInfo) -> None:
-        """The connection is gone, after `connected` and whatever came of it."""
+        """A connection is gone that an observer was asked for, greeted or not."""
 
 
 class MemoryAcceptance:

@@ -55,6 +55,8 @@ class Connection(asyncio.BufferedProtocol):
         self._ended = self._closing = False
         self._born = self._heard = self._loop.time()
         self._close_by = 0.0
+        self._half_closed = False
+        self._held = 0
         self._greeting: asyncio.TimerHandle | None = None
         self.key = ""
         self.counted = False
@@ -91,18 +93,19 @@ class Connection(asyncio.BufferedProtocol):
                 self._hear(data)
             else:
                 self._through_tls(self._engine, data)
-        except Exception as error:  # a fault of ours costs this client its connection, no more
-            self._server.fault(error)
-            self._hang_up()
+            self._weigh()
+        except Exception as error:
+            self._fail(error)
 
     def eof_received(self) -> bool:
         self._ended = True
-        return self.session.waiting and not self._closing
+        return self.session.waiting and not self._handshaking and not self._closing
 
     def connection_lost(self, _: Exception | None) -> None:
         self._closing = self._ended = True
         if self._greeting is not None:
             self._greeting.cancel()
+        self._server.held -= self._held
         self._server.forget(self)
 
     def pause_writing(self) -> None:
@@ -121,7 +124,8 @@ class Connection(asyncio.BufferedProtocol):
             if now >= self._close_by:
                 self._abort()
         elif self.session.waiting and not self._handshaking:
-            return  # the delay is ours
+            if now - self._heard > self._limits.answer:
+                self.give_up(replies.TOO_SLOW)
         elif now - self._heard > self._patience():
             self.give_up(replies.TIMED_OUT)
         elif now - self._born > self._limits.session:
@@ -223,9 +227,14 @@ class Connection(asyncio.BufferedProtocol):
             self._server.fault(error)
             answer = replies.LOCAL_FAULT
         self._heard = self._loop.time()
-        if not self._closing:
+        if self._closing:
+            return
+        try:
             self._drive(self.session.answer(answer))
+            self._weigh()
             self._hold()
+        except Exception as error:
+            self._fail(error)
 
     # TLS.
 
@@ -282,8 +291,9 @@ class Connection(asyncio.BufferedProtocol):
             self._hang_up()
 
     def _write_raw(self, data: bytes) -> None:
-        if data and self._transport is not None and not self._transport.is_closing():
-            self._transport.write(data)
+        transport = self._transport
+        if data and transport is not None and not transport.is_closing() and not self._half_closed:
+            transport.write(data)
 
     def _hang_up(self) -> None:
         """Close. Unless the client is done, read on a while: unread octets would reset the
@@ -299,9 +309,15 @@ class Connection(asyncio.BufferedProtocol):
         if self._ended or self.session.said_quit or not transport.can_write_eof():
             transport.close()
             return
+        self._half_closed = True
         with suppress(OSError, RuntimeError):
             transport.write_eof()
         self._hold()
+
+    def _fail(self, error: Exception) -> None:
+        """A fault of ours costs this client its connection, and no more."""
+        self._server.fault(error)
+        self._hang_up()
 
     def _abort(self) -> None:
         if self._transport is not None:
@@ -311,6 +327,16 @@ class Connection(asyncio.BufferedProtocol):
         if self._handshaking:
             return self._limits.handshake
         return self._limits.data if self.session.reading_content else self._limits.idle
+
+    def _weigh(self) -> None:
+        """Count the content kept here; too much in all ends whoever made it too much."""
+        held = self.session.held
+        if held == self._held:
+            return
+        self._server.held += held - self._held
+        more, self._held = held > self._held, held
+        if more and self._server.held > self._limits.content_octets:
+            self.give_up(replies.FULL)
 
     def _hold(self) -> None:
         """Make the client wait while too much of its is unread, or too much of ours."""

@@ -54,10 +54,14 @@ class ListenerLimits:
     """Between commands (RFC 5321 §4.5.3.2.7)."""
     data: float = 180.0
     """Between two pieces of a message's content (§4.5.3.2.5)."""
+    answer: float = 600.0
+    """For ourselves to answer a question; the client's patience ends there (§4.5.3.2.6)."""
     session: float = 3600.0
     """In all, whatever the client does."""
     linger: float = 2.0
     """For the client to read a last reply before the connection is cut."""
+    content_octets: int = 512 * 1024 * 1024
+    """Of all messages being received at once, by one listener."""
     connections: int = 1000
     """At once, of one listener."""
     connections_per_client: int = 100
@@ -93,6 +97,10 @@ class ListenerConfig:
     """A fault: answer EHLO with this."""
     starttls: Reply | None = None
     """A fault: answer STARTTLS with this, such as 454 4.7.0."""
+
+    def __post_init__(self) -> None:
+        if self.security is Security.IMPLICIT and self.context is None:
+            raise ValueError("implicit TLS needs a certificate")
 
     @property
     def offers_auth(self) -> bool:

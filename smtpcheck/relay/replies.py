@@ -25,6 +25,8 @@ LOGGED_IN = reply(235, "2.7.0 Authentication successful")
 SHUTTING_DOWN = reply(421, "4.3.2 Service shutting down")
 TIMED_OUT = reply(421, "4.4.2 Waited too long for you")
 SESSION_TOO_LONG = reply(421, "4.4.2 Session lasted too long")
+TOO_SLOW = reply(421, "4.3.0 Local error, it took too long")
+FULL = reply(421, "4.3.1 Too much mail at once, try again later")
 BUSY = reply(421, "4.7.0 Too many connections")
 TOO_MANY_ERRORS = reply(421, "4.7.0 Too many errors")
 TOO_MANY_LOGINS = reply(421, "4.7.0 Too many failed logins")
@@ -56,9 +58,9 @@ NO_RECIPIENTS = reply(554, "5.5.1 No valid recipients")
 
 FLAWED = {
     Flaw.TOO_LARGE: TOO_LARGE,
-    Flaw.BARE_LF: reply(550, "5.6.0 Bare LF in the message; lines end in CRLF"),
-    Flaw.BARE_CR: reply(550, "5.6.0 Bare CR in the message; lines end in CRLF"),
-    Flaw.NUL: reply(550, "5.6.0 NUL in the message"),
+    Flaw.BARE_LF: reply(550, "5.6.0 The message has a bare LF; lines end in CRLF"),
+    Flaw.BARE_CR: reply(550, "5.6.0 The message has a bare CR; lines end in CRLF"),
+    Flaw.NUL: reply(550, "5.6.0 The message has a NUL"),
 }
 
 

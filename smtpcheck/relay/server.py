@@ -45,6 +45,8 @@ class SmtpServer:
         self.listener = listener
         self.acceptance = acceptance
         self.fault = fault
+        self.held = 0
+        """Octets of content of all connections."""
         self.inflight: set[asyncio.Future[Reply]] = set()
         self.loop: asyncio.AbstractEventLoop
         self.buffer = memoryview(bytearray(_BUFFER))  # emptied in the call that filled it
@@ -129,7 +131,6 @@ class SmtpServer:
             self._per_client[connection.key] -= 1
             if not self._per_client[connection.key]:
                 del self._per_client[connection.key]
-        if connection.greeted:
             self.acceptance.disconnected(connection.info)
         if not self._connections and not self.inflight:
             self._quiet.set()

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from smtpcheck.facts.transcript import Side
 from smtpcheck.relay import replies
-from smtpcheck.relay.happening import Happening, SessionInfo, Transaction
+from smtpcheck.relay.happening import Happening, Message, SessionInfo, Transaction
 from smtpcheck.relay.trace import new_message_id
 from smtpcheck.relay.verbs import IDLE_VERBS, SETTLE, TABLE, VERBS, State
 from smtpcheck.wire.command import CommandError, read_command
@@ -74,6 +74,13 @@ class ServerSession:
     def reading_content(self) -> bool:
         """Whether a message's content is under way."""
         return self._content is not None
+
+    @property
+    def held(self) -> int:
+        """Octets of content kept, until the message is settled."""
+        if isinstance(self._question, Message):
+            return len(self._question.content)
+        return self._content.held if self._content is not None else 0
 
     @property
     def backlog(self) -> int:
@@ -193,10 +200,12 @@ class ServerSession:
         return self._take_line() if self._content is None else self._take_content()
 
     def _take_content(self) -> bool:
-        assert self._content is not None
-        data = bytes(self._input)
-        self._input.clear()
-        rest = self._content.feed(data)
+        reader = self._content
+        assert reader is not None
+        wanted = reader.missing if isinstance(reader, ChunkReader) else len(self._input)
+        data = bytes(self._input[:wanted])
+        del self._input[:wanted]
+        rest = reader.feed(data)
         self._observe(data if rest is None else data[: len(data) - len(rest)])
         if rest is None:
             return False

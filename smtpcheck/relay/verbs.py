@@ -219,7 +219,8 @@ def _whole(session: "ServerSession", reader: DataReader | ChunkReader) -> None:
     if flaw := reader.flaw:
         session.reset(State.GREETED)
         return session.say(replies.FLAWED[flaw])
-    return session.ask(Message(_envelope(session, reader.content), reader.content))
+    content = reader.content
+    return session.ask(Message(_envelope(session, content), content))
 
 
 def _envelope(session: "ServerSession", content: bytes) -> Envelope:

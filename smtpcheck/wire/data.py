@@ -64,6 +64,11 @@ class DataReader:
         self._finish(bytes(buffer[: end + 2]))
         return leftover
 
+    @property
+    def held(self) -> int:
+        """Octets kept so far."""
+        return len(self._buffer)
+
     def _keep_looking(self) -> None:
         buffer = self._buffer
         self._overflowed = self._overflowed or len(buffer) > self._room
@@ -86,24 +91,30 @@ class ChunkReader:
     def __init__(self, limit: int = MAX_CONTENT) -> None:
         self._limit = limit
         self._content = bytearray()
-        self._missing = 0
+        self.missing = 0
+        """Octets of this chunk that are out."""
         self.overflowed = False
         """Whether the chunks so far are larger than the limit."""
 
     def expect(self, size: int) -> None:
         """The next `size` octets belong to the content."""
-        self._missing = size
+        self.missing = size
         if len(self._content) + size > self._limit:
             self.overflowed = True
             self._content.clear()
 
     def feed(self, data: bytes) -> bytes | None:
         """None while octets of this chunk are out; then what came behind it."""
-        chunk = data[: self._missing]
-        self._missing -= len(chunk)
+        chunk = data[: self.missing]
+        self.missing -= len(chunk)
         if not self.overflowed:
             self._content += chunk
-        return None if self._missing else data[len(chunk) :]
+        return None if self.missing else data[len(chunk) :]
+
+    @property
+    def held(self) -> int:
+        """Octets kept so far."""
+        return len(self._content)
 
     @property
     def content(self) -> bytes:

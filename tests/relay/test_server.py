@@ -326,6 +326,27 @@ def test_close_notify_behind_the_last_command_ends_the_session(
     run(main)
 
 
+def test_the_end_of_the_stream_within_a_handshake_ends_it(
+    run: Run, ca: ThrowawayCA, context: SSL.Context
+) -> None:
+    def speak(client: Client) -> None:
+        greeted(client)
+        assert client.says(b"STARTTLS\r\n").startswith("220 ")
+        client.socket.shutdown(socket.SHUT_WR)
+        assert client.closed()
+
+    async def main() -> None:
+        async with Rig(ca, ListenerConfig(context=context)) as rig:
+            await rig.talk(speak)
+
+    run(main)
+
+
+def test_implicit_tls_needs_a_certificate() -> None:
+    with pytest.raises(ValueError, match="certificate"):
+        ListenerConfig(security=Security.IMPLICIT)
+
+
 # Time
 
 
@@ -437,6 +458,25 @@ def test_one_connection_too_many_is_told_421(run: Run, ca: ThrowawayCA) -> None:
     run(main)
 
 
+def test_too_much_content_at_once_ends_the_one_who_brings_it(run: Run, ca: ThrowawayCA) -> None:
+    config = ListenerConfig(limits=ListenerLimits(content_octets=300_000))
+
+    async def main() -> None:
+        async with Rig(ca, config) as rig:
+            with Client(rig.server, ca) as first, Client(rig.server, ca) as second:
+                await asyncio.to_thread(first.send, TRANSACTION + b"x" * 200_000)
+                await until(lambda: rig.server.held >= 200_000)
+                await asyncio.to_thread(second.send, TRANSACTION + b"x" * 150_000)
+                assert (await heard(second))[-1] == "421 4.3.1"
+                second.socket.close()
+                await until(lambda: rig.server.held < 250_000)
+                first.send(b"\r\n.\r\nQUIT\r\n")
+                assert (await heard(first))[-2:] == ["250 2.0.0", "221 2.0.0"]
+            await until(lambda: rig.server.held == 0)
+
+    run(main)
+
+
 @pytest.mark.parametrize(
     ("address", "key"),
     [
@@ -503,6 +543,18 @@ def test_the_reply_waits_for_the_promise_and_the_client_for_the_reply(
                 assert 1024 < connection.session.backlog <= 1024 + 64 * 1024
                 taker.decided.set_result(reply(250, "2.0.0 kept"))
                 await asyncio.to_thread(listen, client)
+
+    run(main)
+
+
+def test_a_promise_that_takes_too_long_is_given_up(run: Run, ca: ThrowawayCA) -> None:
+    async def main() -> None:
+        taker = Deferred()
+        async with Rig(ca, ListenerConfig(limits=ListenerLimits(answer=0.1)), taker) as rig:
+            with Client(rig.server, ca) as client:
+                await asyncio.to_thread(client.send, TRANSACTION + b"hi\r\n.\r\n")
+                assert (await heard(client))[-1] == "421 4.3.0"
+            taker.decided.set_result(reply(250, "2.0.0 kept"))
 
     run(main)
 
@@ -657,6 +709,18 @@ def test_a_stop_waits_a_while_for_content(
                 assert (await heard(client))[-2:] == last
                 client.socket.close()
                 await stopping
+
+    run(main)
+
+
+def test_ipv6(run: Run, ca: ThrowawayCA) -> None:
+    async def main() -> None:
+        async with Rig(ca, ListenerConfig(address="::1")) as rig:
+            reader, writer = await asyncio.open_connection("::1", rig.server.port)
+            writer.write(TRANSACTION + b"hi\r\n.\r\nQUIT\r\n")
+            assert (await reader.read()).endswith(b"221 2.0.0 Bye\r\n")
+            writer.close()
+            assert [envelope.peer for envelope, _ in memory(rig).messages] == ["::1"]
 
     run(main)
 

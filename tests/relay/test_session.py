@@ -16,6 +16,7 @@ from smtpcheck.relay.record import MAX_PIECE, Record
 from smtpcheck.relay.session import ServerSession
 from smtpcheck.relay.throwaway import ThrowawayCA
 from smtpcheck.relay.verbs import TABLE, VERBS, State
+from smtpcheck.wire.data import Flaw
 from smtpcheck.wire.reply import ReplyParser, reply
 from tests.relay.dialogue import (
     DIALOGUES,
@@ -26,6 +27,7 @@ from tests.relay.dialogue import (
     listener,
     read,
 )
+from tests.wire.test_data import NO_ENDS
 
 SECRETS = (b"AHVzZXJAZXhhbXBsZS50ZXN0AHNlY3JldA==", b"c2VjcmV0", b"d3Jvbmc=", b"biwsbj11c2Vy")
 
@@ -159,6 +161,24 @@ def test_stop_waits_for_the_reply_in_flight() -> None:
     wire.send(b"hi\r\n.\r\nNOOP\r\n")
     assert [r.code for r in ReplyParser().feed(wire.received())] == [250, 421]
     assert wire.closed()
+
+
+@pytest.mark.parametrize(
+    ("false_end", "bad"), [row[1:] for row in NO_ENDS], ids=[row[0] for row in NO_ENDS]
+)
+@pytest.mark.parametrize("step", [0, 1])
+def test_smuggling_is_refused_and_the_session_goes_on(
+    false_end: bytes, bad: Flaw, step: int
+) -> None:
+    taker = MemoryAcceptance()
+    wire = MemoryWire(ListenerConfig(), taker, step=step)
+    transaction = b"MAIL FROM:<a@b.test>\r\nRCPT TO:<c@d.test>\r\nDATA\r\n"
+    wire.send(b"EHLO a\r\n" + transaction)
+    wire.send(b"hi" + false_end + transaction + b"smuggled\r\n.\r\nNOOP\r\n")
+    answers = [str(r) for r in ReplyParser().feed(wire.received())][5:]
+    assert [answer[:9] for answer in answers] == ["550 5.6.0", "250 2.0.0"]
+    assert bad in answers[0]
+    assert taker.messages == []
 
 
 def secrets_hidden() -> Iterator[tuple[str, bytes]]:
