@@ -74,13 +74,17 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecipientOutcome:
-    """One recipient's outcome, with the reply that caused it, or the failure when none came."""
+    """One recipient's outcome, with the reply that caused it, or the failure when none came.
+
+    `dsn_passed`: the host reports deliveries itself (RFC 3461), so that nobody else need.
+    """
 
     address: str
     outcome: Outcome
     reply: Reply | None = None
     failure: Failure | None = None
     host: str = ""
+    dsn_passed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
