@@ -7,7 +7,7 @@ from email.message import EmailMessage
 from email.policy import default
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smtpcheck.compose import TOKEN_HEADER, compose, new_token
@@ -100,6 +100,7 @@ def test_a_long_name_stays_one_message_id() -> None:
     )
 
 
+@settings(deadline=None)
 @given(st.text().filter(str.isprintable), st.text(st.characters(exclude_categories=["Cs"])))
 def test_whatever_is_said_stays_in_its_place(subject: str, text: str) -> None:
     content = made(subject=subject, text=text)

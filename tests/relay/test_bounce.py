@@ -9,7 +9,7 @@ from email.policy import SMTP, default
 
 import pytest
 from flufl.bounce import all_failures
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smtpcheck.facts.delivery import Envelope, ForwardPath, Outcome, RecipientOutcome
@@ -355,6 +355,7 @@ def test_a_boundary_that_the_message_contains_is_lengthened() -> None:
 HOSTILE = st.text(st.characters(exclude_categories=[]), max_size=300)
 
 
+@settings(deadline=None)
 @given(HOSTILE, HOSTILE, HOSTILE, HOSTILE, st.booleans())
 def test_nothing_that_others_say_adds_a_line(
     said: str, host: str, orcpt: str, envid: str, smtputf8: bool

@@ -4,7 +4,7 @@ from base64 import b64encode
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from OpenSSL import SSL
 
@@ -321,6 +321,7 @@ WHOLE = (
 )
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, len(WHOLE)), max_size=20))
 def test_answers_do_not_depend_on_how_the_stream_is_cut(cuts: list[int]) -> None:
     whole, pieces = Driver(), Driver()
@@ -331,6 +332,7 @@ def test_answers_do_not_depend_on_how_the_stream_is_cut(cuts: list[int]) -> None
     assert pieces.deleted == whole.deleted == ["uid-a"]
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=40) | st.sampled_from([b"\r\n", b"PASS ", b"AUTH PLAIN\r\n"])))
 def test_nothing_that_a_client_says_makes_the_session_raise(pieces: list[bytes]) -> None:
     driver = Driver(TLS)

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smtpcheck.wire.pop3 import (
@@ -152,6 +152,7 @@ TEXT = st.lists(st.sampled_from([b"\r\n", b"\n", b"\r", b".", b"..", b"x", b"\0\
 CUTS = st.lists(st.integers(0, 60), max_size=8)
 
 
+@settings(deadline=None)
 @given(TEXT, CUTS)
 def test_a_message_comes_through_a_block_unchanged(text: bytes, cuts: list[int]) -> None:
     message = b"".join(crlf([text]))
@@ -162,6 +163,7 @@ def test_a_message_comes_through_a_block_unchanged(text: bytes, cuts: list[int])
     assert parser.leftover == b""
 
 
+@settings(deadline=None)
 @given(TEXT, CUTS)
 def test_lone_line_feeds_become_line_ends_wherever_the_text_is_cut(
     text: bytes, cuts: list[int]
@@ -172,6 +174,7 @@ def test_lone_line_feeds_become_line_ends_wherever_the_text_is_cut(
     assert b"".join(crlf(cut(text, cuts))) == expected
 
 
+@settings(deadline=None)
 @given(TEXT, CUTS, st.integers(0, 5))
 def test_top_is_the_header_and_so_many_lines(text: bytes, cuts: list[int], lines: int) -> None:
     message = b"".join(crlf([text]))
@@ -183,12 +186,14 @@ def test_top_is_the_header_and_so_many_lines(text: bytes, cuts: list[int], lines
     assert b"".join(top(cut(message, cuts), lines)) == expected[: len(message)]
 
 
+@settings(deadline=None)
 @given(TEXT)
 def test_unstuffing_undoes_stuffing(text: bytes) -> None:
     message = b"".join(crlf([text]))
     assert unstuffed(b"".join(stuffed([message]))[:-3]) == message
 
 
+@settings(deadline=None)
 @given(st.binary(), CUTS)
 def test_nothing_a_server_sends_makes_the_parser_raise(raw: bytes, cuts: list[int]) -> None:
     parser = ResponseParser(limit=64)
