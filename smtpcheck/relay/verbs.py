@@ -4,14 +4,13 @@ Law: the table below is the order of commands. A handler reads its argument, the
 reply or asks a question; what the answer changes stands in SETTLE. Nothing here waits.
 """
 
-import binascii
 from collections.abc import Callable
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any
 
 from smtpcheck.facts.delivery import Envelope, ForwardPath
 from smtpcheck.relay import replies
-from smtpcheck.relay.exchange import Credentials, Exchange, ExchangeError
+from smtpcheck.relay.auth import auth, logged_in
 from smtpcheck.relay.happening import Login, Message, Recipient, Sender, StartTls, Transaction
 from smtpcheck.relay.trace import protocol
 from smtpcheck.wire.command import CommandError, read_chunk, read_mail, read_rcpt
@@ -71,67 +70,6 @@ def starttls(session: "ServerSession", argument: str) -> None:
         return session.give_up(replies.GLUED)
     session.say(replies.TLS_READY)
     return session.ask(StartTls())
-
-
-def auth(session: "ServerSession", argument: str) -> None:
-    """RFC 4954 §4."""
-    info = session.info
-    if not info.listener.offers_auth:
-        return session.complain(replies.NOT_OFFERED)
-    if not info.tls and not info.listener.auth_in_clear:
-        return session.complain(replies.ENCRYPT_FIRST)
-    if info.authenticated:
-        return session.complain(replies.OUT_OF_SEQUENCE)
-    name, *initial = argument.split() or [""]
-    if not name:
-        return session.complain(replies.ARGUMENTS)
-    mechanism = info.listener.mechanisms.get(name.upper())
-    if mechanism is None:
-        return session.complain(replies.UNKNOWN_MECHANISM)
-    if len(initial) > (0 if mechanism.server_first else 1):
-        return session.complain(replies.ARGUMENTS)
-    exchange = mechanism.start()
-    challenge = next(exchange)
-    if not initial:
-        return _challenge(session, exchange, challenge)
-    return _respond(session, exchange, b"" if initial[0] == "=" else initial[0].encode())
-
-
-def _challenge(session: "ServerSession", exchange: Exchange, challenge: bytes) -> None:
-    text = binascii.b2a_base64(challenge, newline=False).decode()
-    session.say(reply(334, text))
-    session.expect_secret(lambda line: _respond(session, exchange, line))
-
-
-def _respond(session: "ServerSession", exchange: Exchange, line: bytes) -> None:
-    """One step of an exchange with the client's response, still in base64."""
-    if line == b"*":
-        return session.complain(replies.CANCELLED)
-    try:
-        challenge = exchange.send(binascii.a2b_base64(line, strict_mode=True))
-    except binascii.Error:
-        return session.complain(replies.NOT_BASE64)
-    except ExchangeError:
-        return _refused(session, replies.UNFIT_RESPONSE)
-    except StopIteration as end:
-        credentials: Credentials = end.value
-        return session.ask(Login(credentials))
-    return _challenge(session, exchange, challenge)
-
-
-def _logged_in(session: "ServerSession", login: Login, answer: Reply) -> None:
-    if not answer.positive:
-        return _refused(session, answer)
-    credentials = login.credentials
-    session.info.authenticated = credentials.authorization or credentials.username
-    return session.say(answer)
-
-
-def _refused(session: "ServerSession", answer: Reply) -> None:
-    session.failed_logins += answer.permanent
-    session.say(answer)
-    if session.failed_logins >= session.limits.failed_logins:
-        session.give_up(replies.TOO_MANY_LOGINS)
 
 
 def mail(session: "ServerSession", argument: str) -> None:
@@ -194,14 +132,14 @@ def bdat(session: "ServerSession", argument: str) -> None:
         chunk = read_chunk(argument)
     except CommandError as error:
         return session.give_up(error.reply)
-    legal = session.state in (State.RCPT, State.BDAT) and "CHUNKING" in session.offered
-    if not legal or session.chunks is None:
-        session.chunks = ChunkReader(session.limits.message_octets if legal else 0)
+    if session.state not in (State.RCPT, State.BDAT) or "CHUNKING" not in session.offered:
+        swallow = ChunkReader(limit=0)
+        swallow.expect(chunk.size)
+        return session.read_content(swallow, lambda: session.complain(replies.OUT_OF_SEQUENCE))
+    if session.chunks is None:
+        session.chunks = ChunkReader(session.limits.message_octets)
     reader = session.chunks
     reader.expect(chunk.size)
-    if not legal:
-        session.chunks = None
-        return session.read_content(reader, lambda: session.complain(replies.OUT_OF_SEQUENCE))
     session.state = State.BDAT
     if chunk.last:
         return session.read_content(reader, lambda: _whole(session, reader))
@@ -326,7 +264,7 @@ IDLE_VERBS = frozenset({"EHLO", "EXPN", "HELO", "HELP", "NOOP", "RSET", "VRFY"})
 VERBS = frozenset(verb for row in TABLE.values() for verb in row)
 
 SETTLE: dict[type, Callable[["ServerSession", Any, Reply], None]] = {
-    Login: _logged_in,
+    Login: logged_in,
     Message: _accepted,
     Recipient: _welcome,
     Sender: _begun,

@@ -414,6 +414,21 @@ def test_a_client_that_never_closes_is_cut_off(run: Run, ca: ThrowawayCA) -> Non
     run(main)
 
 
+def test_last_words_are_not_lost_in_a_reset(run: Run, ca: ThrowawayCA) -> None:
+    """What the client still sends is read and dropped; closing on it would reset."""
+
+    def speak(client: Client) -> None:
+        client.send(b"POST / HTTP/1.1\r\n" + b"x" * 8_000_000)
+        received = b"".join(iter(lambda: client.socket.recv(65536), b""))
+        assert received.endswith(b"500 5.5.2 This is SMTP\r\n")
+
+    async def main() -> None:
+        async with Rig(ca, ListenerConfig()) as rig:
+            await rig.talk(speak)
+
+    run(main)
+
+
 def test_the_greeting_can_be_late_and_early_commands_wait_for_it(run: Run, ca: ThrowawayCA) -> None:
     def speak(client: Client) -> None:
         began = monotonic()
