@@ -132,7 +132,7 @@ def service_refused(case: Case) -> Said:
 
 _PRODUCT = re.compile(
     r"\b([A-Za-z][A-Za-z+_-]{2,30})(?: Pro| Server| MTA| Service)?,?"
-    r"[ /(-]{1,3}(?:[Vv]ersion:? ?|[Vv](?:er\.?|\.)? ?)?(\d{1,4}\.\d[\w.+-]{0,20})"
+    r"[ /(-]{1,3}(?:[Vv]ersion:? ?|[Vv](?:er\.?|\.)? ?)?(\d{1,4}\.\d[\w.+-]{0,20})\)?"
 )
 _NO_PRODUCT = (
     *("mon", "tue", "wed", "thu", "fri", "sat", "sun", "jan", "feb", "mar", "apr", "may"),

@@ -140,9 +140,10 @@ def client_throttled(case: Case) -> Said:
     turned_away = [(step, words) for _, step in case.steps if (words := _throttled(step))]
     if turned_away:
         step, words = turned_away[0]
+        some = f"{len(turned_away)} of {len(case.steps)} connections were"
+        which = "the connection was" if len(case.steps) == 1 else some
         yield Remark(
-            message=f"{len(turned_away)} of {len(case.steps)} connections were turned away: "
-            f"{shown(words)}",
+            message=f"{which} turned away: {shown(words)}",
             evidence=case.evidence(step, excerpt=words),
         )
 

@@ -95,9 +95,7 @@ def starttls_handshake_fails(case: Case) -> Said:
         yield Unjudged(reason=told(failure), what="the TLS handshake")
     elif failure and failure.stage is Stage.TLS and not _smtp_instead(case):
         yield Remark(
-            message=f"the TLS handshake fails: {told(failure)}"
-            if failure.kind is not Kind.TLS_FAILED
-            else told(failure),
+            message=told(failure),
             evidence=case.evidence(case.dialogue, excerpt=told(failure)),
             reference="RFC 8314 §3.3" if case.implicit else "",
             because=() if _modern(case) else None,
@@ -186,7 +184,7 @@ def plaintext_on_implicit_port(case: Case) -> Said:
     lines of port 587.
     """
     if case.dialogue and _smtp_instead(case):
-        words = case.dialogue.first_octets[:160].decode("latin-1")
+        words = case.dialogue.first_octets[:512].decode("latin-1").splitlines()[0]
         yield Remark(
             message=f"the port answers in clear text: {shown(words, 80)}",
             evidence=case.evidence(case.dialogue, excerpt=words),

@@ -44,8 +44,18 @@ _STAGES: dict[Stage, str] = {
     Stage.QUIT: "at QUIT",
 }
 
-_OF_ITSELF = frozenset({Kind.REFUSED, Kind.NO_ROUTE, Kind.TLS_FAILED, Kind.OUT_OF_TIME})
-"""Kinds that need no word on the stage."""
+_NO_STAGE = frozenset(
+    {
+        Kind.REFUSED,
+        Kind.NO_ROUTE,
+        Kind.TLS_FAILED,
+        Kind.NOT_TLS,
+        Kind.OUT_OF_TIME,
+        Kind.NOT_TRIED,
+    }
+)
+_NO_DETAIL = frozenset({Kind.REFUSED, Kind.CLOSED, Kind.RESET, Kind.NOT_TLS, Kind.OUT_OF_TIME})
+"""Kinds of which the system's words say no more than ours."""
 
 
 UNFRAMED = frozenset(
@@ -76,9 +86,9 @@ QUIRKS: dict[Quirk, str] = {
 def told(failure: Failure) -> str:
     """A failure as the second half of a sentence."""
     words = _KINDS[failure.kind]
-    if failure.kind not in _OF_ITSELF and failure.kind is not Kind.NOT_TRIED:
+    if failure.kind not in _NO_STAGE:
         words = f"{words} {_STAGES[failure.stage]}"
-    saying = failure.detail and failure.kind is not Kind.REFUSED
+    saying = failure.detail and failure.kind not in _NO_DETAIL
     return f"{words}: {shown(failure.detail)}" if saying else words
 
 

@@ -1,7 +1,7 @@
 """What fires each rule and what keeps it quiet: the difference is one fact.
 
-Run as a module to write the files: `python -m tests.judge.fixtures`. A file taken from a real
-run may replace a written one; then its row goes from here.
+Run as a module to write the files: `python -m tests.judge.fixtures`. Where tests/judge/trim.py
+names a real run, the files are its own, and the pair here serves other tests.
 """
 
 from dataclasses import replace
@@ -46,6 +46,7 @@ from tests.judge.build import (
     stopped,
     versions,
 )
+from tests.judge.trim import REAL
 
 FOLDER = Path(__file__).parent
 
@@ -312,8 +313,10 @@ FIXTURES: dict[str, Pair] = {
 
 
 def write() -> None:
-    """Store every pair under the id of its rule."""
+    """Store the pairs that no real run stands for, under the id of their rule."""
     for id_, (fires, quiet) in FIXTURES.items():
+        if id_ in REAL:
+            continue
         folder = FOLDER / id_
         folder.mkdir(exist_ok=True)
         (folder / "fires.json").write_bytes(codec.encode(fires))

@@ -14,6 +14,7 @@ from smtpcheck.judge.catalogue import ByRole, Rule
 from smtpcheck.judge.report import Finding, Report, Severity, Status
 from smtpcheck.judge.rules import BY_ID, RULES
 from tests.judge.build import healthy
+from tests.judge.fixtures import FIXTURES
 
 FOLDER = Path(__file__).parent
 JUDGE = Path(rules.__file__).parent
@@ -96,6 +97,13 @@ def test_fires(rule: Rule) -> None:
         assert finding.status is rule.status
         assert finding.evidence
         assert "{" not in finding.remedy + finding.message
+
+
+@each_rule
+def test_a_pair_made_by_hand_differs_in_one_rule_too(rule: Rule) -> None:
+    fires, quiet = FIXTURES[rule.id]
+    assert found(judge(fires), rule)
+    assert not found(judge(quiet), rule)
 
 
 @each_rule

@@ -680,7 +680,7 @@ def test_soon_is_14_days_or_a_quarter_of_the_life(life: int, left: int, soon: bo
 GREETINGS = [
     ("mail.example.org ESMTP Exim 4.96 Tue, 06 May 2031 12:00:00 +0000", "Exim 4.96"),
     ("mail.example.org ESMTP Sendmail 8.17.1/8.17.1; Tue, 6 May 2031", "Sendmail 8.17.1"),
-    ("mail.example.org ESMTP Postfix (3.7.11)", "Postfix (3.7.11"),
+    ("mail.example.org ESMTP Postfix (3.7.11)", "Postfix (3.7.11)"),
     ("mail.example.org Microsoft ESMTP MAIL Service, Version: 10.0.17763.1 ready", "10.0.17763.1"),
     ("mail.example.org ESMTP MDaemon 21.5.2; Tue, 06 May 2031", "MDaemon 21.5.2"),
     ("mail.example.org ESMTP CommuniGate Pro 6.2.14", "CommuniGate Pro 6.2.14"),
