@@ -3,7 +3,7 @@
 from smtpcheck.judge.case import Case
 from smtpcheck.judge.catalogue import IN_CLEAR, ON_MX, Condition, Remark, Said, rule
 from smtpcheck.judge.report import Severity
-from smtpcheck.judge.words import listed
+from smtpcheck.judge.words import listed, shown
 
 BARE = ("PLAIN", "LOGIN", "XOAUTH2", "OAUTHBEARER")
 """Mechanisms that hand over the secret itself."""
@@ -40,7 +40,7 @@ def auth_missing(case: Case) -> Said:
         before = case.ehlo.parameters("AUTH") if case.ehlo else ()
         message = "AUTH is not offered inside TLS"
         if before:
-            message += f", though it was before ({listed(before)})"
+            message += f", though it was before ({shown(listed(before))})"
         elif hello.offers("AUTH"):
             message = "AUTH is offered inside TLS without any mechanism"
         yield Remark(
@@ -127,7 +127,7 @@ def auth_on_mx(case: Case) -> Said:
     for hello in case.hellos:
         if words := hello.parameters("AUTH"):
             yield Remark(
-                message=f"AUTH is offered: {listed(words)}",
+                message=f"AUTH is offered: {shown(listed(words))}",
                 evidence=case.quote(hello.exchange, f"AUTH {' '.join(words)}"),
             )
             return

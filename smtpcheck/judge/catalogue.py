@@ -144,9 +144,6 @@ def _paragraphs(function: Callable[..., Said]) -> tuple[str, ...]:
     return tuple(" ".join(part.split()) for part in re.split(r"\n\s*\n", text) if part.strip())
 
 
-FOR_USERS = Condition(
-    test=lambda case: case.role.for_users, otherwise="only submission ports are held to it"
-)
 ON_MX = Condition(
     test=lambda case: not case.role.for_users, otherwise="only an MX port is held to it"
 )

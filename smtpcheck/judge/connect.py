@@ -5,9 +5,10 @@ import re
 from smtpcheck.facts.failure import OWN, Failure, Kind, Stage
 from smtpcheck.facts.smtp import Exchange
 from smtpcheck.facts.step import Probe, Step
-from smtpcheck.judge.case import Case, Survey, connected, family, refused, silent
+from smtpcheck.judge.case import Case, connected, family, refused, silent
 from smtpcheck.judge.catalogue import Remark, Said, Scope, Unjudged, rule
 from smtpcheck.judge.report import Evidence, Judgement, Severity, Status
+from smtpcheck.judge.survey import Survey
 from smtpcheck.judge.words import listed, shown, stage, told
 from smtpcheck.wire.reply import Reply
 

@@ -1,9 +1,9 @@
 """Rules about names: whether there is an address to connect to."""
 
 from smtpcheck.facts.dns import Answer, Lookup
-from smtpcheck.judge.case import Survey
 from smtpcheck.judge.catalogue import Remark, Said, Scope, Unjudged, rule
 from smtpcheck.judge.report import Evidence, Judgement, Severity, Status
+from smtpcheck.judge.survey import Survey
 from smtpcheck.judge.words import listed
 
 _WORDS = {
@@ -41,6 +41,8 @@ def domain_undeliverable(survey: Survey) -> Said:
         yield Unjudged(reason="no name was looked up", outcome=Judgement.NOT_APPLICABLE)
     elif any(lookup.answer is Answer.FOUND for _, lookup in lookups):
         return
+    elif not _exhausted([lookup for _, lookup in lookups]):
+        yield Unjudged(reason="A and AAAA were not both looked up")
     elif undecided := [lookup for _, lookup in lookups if not lookup.answer.decided]:
         yield Unjudged(reason=f"the look-up of {undecided[0].rdtype} {_words(undecided)}")
     else:
@@ -80,6 +82,12 @@ def dns_inconclusive(survey: Survey) -> Said:
 def _addresses(survey: Survey) -> list[tuple[int, Lookup]]:
     pairs = enumerate(survey.observation.dns)
     return [(index, lookup) for index, lookup in pairs if lookup.rdtype in ("A", "AAAA")]
+
+
+def _exhausted(lookups: list[Lookup]) -> bool:
+    """Whether no address can be left: `-4` asks for A alone, and an AAAA may exist."""
+    denied = any(lookup.answer is Answer.NO_SUCH_NAME for lookup in lookups)
+    return denied or {lookup.rdtype for lookup in lookups} == {"A", "AAAA"}
 
 
 def _words(lookups: list[Lookup]) -> str:

@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from smtpcheck.blame import BadInputError
 from smtpcheck.facts.failure import OWN, Kind, Stage
 from smtpcheck.facts.observation import Observation
-from smtpcheck.judge.case import Case, Survey, survey
+from smtpcheck.judge.case import Case
 from smtpcheck.judge.catalogue import Remark, Rule, Scope, Unjudged
 from smtpcheck.judge.causes import Suspect, arrange
 from smtpcheck.judge.profile import Profile
@@ -24,6 +24,7 @@ from smtpcheck.judge.report import (
     Verdict,
 )
 from smtpcheck.judge.rules import RULES
+from smtpcheck.judge.survey import Survey, survey
 from smtpcheck.judge.unchecked import unchecked
 
 _DEFAULT = Profile()

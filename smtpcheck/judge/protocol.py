@@ -106,6 +106,7 @@ def extensions_missing(case: Case) -> Said:
             message=f"{listed(missing)} {'is' if len(missing) == 1 else 'are'} not offered",
             evidence=case.quote(hello.exchange),
             fill={"missing": listed(missing)},
+            because=None if UNFRAMED.intersection(hello.exchange.reply.quirks) else (),
         )
 
 

@@ -92,7 +92,7 @@ def starttls_handshake_fails(case: Case) -> Said:
                 because=(),
             )
     elif failure and failure.stage is Stage.TLS and failure.kind in OWN:
-        yield Unjudged(reason=told(failure), what="the TLS handshake")
+        yield Unjudged(reason=told(failure))
     elif failure and failure.stage is Stage.TLS and not _smtp_instead(case):
         yield Remark(
             message=told(failure),

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from smtpcheck.facts.dns import Answer, Lookup
 from smtpcheck.facts.failure import Kind, Stage
 from smtpcheck.facts.observation import Observation
 from smtpcheck.facts.smtp import Ending
@@ -38,6 +39,7 @@ from tests.judge.build import (
     filtered,
     greeting,
     host,
+    lookup,
     observed,
     parsed,
     port,
@@ -405,6 +407,13 @@ SHADES = (
         rule="lmtp-on-smtp-port",
         observation=at(25, greeting=greeting(f"220 {NAME} LMTP\n")),
     ),
+    Shade(
+        title="a server that lists endless mechanisms",
+        rule="auth-on-mx",
+        observation=lists(*BASE, "AUTH " + " ".join(f"X{n}" for n in range(2000))),
+        severity=NOTICE,
+        words="…",
+    ),
     # the way into TLS
     Shade(
         title="454",
@@ -675,6 +684,22 @@ def test_soon_is_14_days_or_a_quarter_of_the_life(life: int, left: int, soon: bo
     leaf = replace(LEAF, not_before=NOW - (life - left) * DAY, not_after=NOW + left * DAY)
     ids = [finding.id for finding in judge(chain(25, leaf, INTERMEDIATE)).findings]
     assert ("cert-expires-soon" in ids) is soon
+
+
+FAMILIES = [
+    ((lookup("A", Answer.NO_DATA),), None, "with -4, an AAAA may still exist"),
+    ((lookup("A", Answer.NO_SUCH_NAME),), CRITICAL, "a name that does not exist has neither"),
+    ((lookup("A", Answer.NO_DATA), lookup("AAAA", Answer.NO_DATA)), CRITICAL, "neither exists"),
+    ((lookup("A", Answer.NO_DATA), lookup("AAAA", Answer.FOUND, V6)), None, "one is enough"),
+    ((), None, "an address literal was given"),
+]
+
+
+@pytest.mark.parametrize(("lookups", "severity", "why"), FAMILIES)
+def test_undeliverable_takes_both_families(
+    lookups: tuple[Lookup, ...], severity: Severity | None, why: str
+) -> None:
+    assert judge(observed((), dns=lookups)).worst is severity, why
 
 
 GREETINGS = [
