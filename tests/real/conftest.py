@@ -11,17 +11,17 @@ from tests.real.cases import AIOSMTPD, DOVECOT, POSTFIX, Case
 from tests.real.dovecot import Dovecot, dovecot
 from tests.real.identities import identities
 from tests.real.postfix import Postfix, postfix
-from tests.real.rig import Listener
+from tests.real.rig import Listener, loopback
 
 Listeners = Callable[[Case], tuple[Listener, ...]]
 
 
+ROWS = (*POSTFIX, *DOVECOT, *AIOSMTPD)
+
+
 def address_of(case: Case) -> str:
-    """The address on which `case` lives, one for each row of each server."""
-    for network, table in ((25, POSTFIX), (26, DOVECOT), (28, AIOSMTPD)):
-        if case in table:
-            return f"127.{network}.{table.index(case) + 1}.1"
-    raise LookupError(case.title)
+    """The address on which `case` lives, one for each row."""
+    return loopback(ROWS.index(case))
 
 
 @pytest.fixture(scope="session")

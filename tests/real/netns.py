@@ -50,9 +50,11 @@ def namespace() -> Iterator[Network]:
     """Unshare the network until the block ends."""
     unshare, nsenter, ip = need("unshare"), need("nsenter"), need("ip")
     script = f"{ip} link set lo up && echo up && exec cat"
-    with _until_ready([unshare, "--map-root-user", "--net", "sh", "-c", script]) as process:
-        target = ("--target", str(process.pid), "--user", "--net", "--preserve-credentials")
-        yield Network(within=(nsenter, *target, "--"))
+    root = os.geteuid() == 0
+    part = ["--net"] if root else ["--net", "--map-root-user"]
+    join = ["--net"] if root else ["--net", "--user", "--preserve-credentials"]
+    with _until_ready([unshare, *part, "sh", "-c", script]) as process:
+        yield Network(within=(nsenter, "--target", str(process.pid), *join, "--"))
 
 
 @contextlib.contextmanager

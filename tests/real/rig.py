@@ -6,6 +6,7 @@ error carries the daemon's log.
 """
 
 import contextlib
+import os
 import shutil
 import socket
 import subprocess
@@ -32,6 +33,14 @@ class Listener:
     port: int
     identity: Identity | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
+
+
+def loopback(number: int) -> str:
+    """An address of this run's own, so that two runs on one machine don't meet.
+
+    The rows of the table have the numbers below 250, other tests take what is free above.
+    """
+    return f"127.{os.getpid() % 200 + 20}.{number // 250}.{number % 250 + 1}"
 
 
 class StartError(Exception):

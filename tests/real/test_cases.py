@@ -16,7 +16,7 @@ from tests.real.conftest import address_of
 from tests.real.dovecot import dovecot
 from tests.real.netns import Network, namespace
 from tests.real.postfix import postfix
-from tests.real.rig import NAME, Listener
+from tests.real.rig import NAME, Listener, loopback
 
 pytestmark = pytest.mark.real
 
@@ -91,11 +91,11 @@ def test_aiosmtpd(
 
 def test_nobody_listens(check: Check) -> None:
     """All ports closed is a fault even where none was asked for by number."""
-    agree(check("127.29.1.1"), {"port-closed": "error"}, 1)
+    agree(check(loopback(250)), {"port-closed": "error"}, 1)
 
 
 def test_dovecot_with_mechanisms_of_another_age(check: Check, issued: Issued) -> None:
-    listener = Listener(address="127.29.2.1", port=587, identity=issued["healthy"])
+    listener = Listener(address=loopback(251), port=587, identity=issued["healthy"])
     with dovecot(listener, settings={"auth_mechanisms": "plain cram-md5 digest-md5"}):
         run = check(listener.address, "--port", "587")
     agree(run, {"auth-legacy-mechanism": "warning"}, 0)

@@ -15,7 +15,7 @@ from tests.real.cases import POSTFIX, Case
 from tests.real.conftest import address_of
 from tests.real.dovecot import PASSWORD, USER, dovecot
 from tests.real.postfix import INBOX, SUBMISSION, Postfix, postfix
-from tests.real.rig import NAME, Listener, StartError
+from tests.real.rig import NAME, Listener, StartError, loopback
 
 pytestmark = pytest.mark.real
 
@@ -110,7 +110,7 @@ def identity(ca: ThrowawayCA) -> Identity:
 
 
 def test_nothing_is_left_of_a_rig_even_when_the_test_fails(identity: Identity) -> None:
-    listener = Listener(address="127.24.1.1", port=587, identity=identity, settings=SUBMISSION)
+    listener = Listener(address=loopback(260), port=587, identity=identity, settings=SUBMISSION)
     with contextlib.suppress(ZeroDivisionError), postfix(listener) as server:
         directory = server.directory
         raise ZeroDivisionError
@@ -120,7 +120,7 @@ def test_nothing_is_left_of_a_rig_even_when_the_test_fails(identity: Identity) -
 
 
 def test_a_server_that_does_not_start_says_why() -> None:
-    listener = Listener(address="127.24.2.1", port=587)
+    listener = Listener(address=loopback(261), port=587)
     with (
         pytest.raises(StartError, match="Unknown setting: no_such_setting"),
         dovecot(listener, settings={"no_such_setting": "1"}),
@@ -129,7 +129,7 @@ def test_a_server_that_does_not_start_says_why() -> None:
 
 
 def test_an_address_that_is_taken_is_not_mistaken_for_ours() -> None:
-    listener = Listener(address="127.24.3.1", port=25)
+    listener = Listener(address=loopback(262), port=25)
     with (
         socket.create_server((listener.address, listener.port)),
         pytest.raises(StartError, match="taken"),
