@@ -15,6 +15,8 @@ COMMANDS = {
     "host": "Check one mail host on its ports.",
     "judge": "Judge a saved observation again, offline.",
     "explain": "Say what a finding or a reply code means and what to do.",
+    "relay": "Run a small relay: receive, queue, deliver, pick up.",
+    "queue": "Look into the queue of a relay, and change it.",
     "demo": "Raise the embedded relay, healthy and broken, and check it.",
     "completion": "Print the completion script for a shell.",
 }
