@@ -97,12 +97,12 @@ def _action(verb: str, words: str) -> None:
     @queue_options
     @format_option
     def act(
-        id: str,
+        id: str,  # noqa: A002
         domain: str,
         everything: bool,
         form: str,
         data: str | None,
-        config: str | None,  # noqa: A002
+        config: str | None,
     ) -> ExitStatus:
         if not (id or domain or everything or verb == "retry"):
             raise click.UsageError("name a message, --domain or --all")
@@ -197,7 +197,7 @@ def _summary(message: dict[str, Any]) -> None:
     state = "finished" if message["finished"] else f"waits for {_span(message['age'])}"
     click.echo(f"{message['id']}  {message['size']} octets from {sender}, {state}")
     for each in message["recipients"]:
-        tries = f", {each['tries']} tries" if each["tries"] else ""
+        tries = f", tried {each['tries']}×" if each["tries"] else ""
         due = each["next_try"]
         left = due - message["received"] - message["age"] if due else 0.0
         due_in = f", next in {_span(left)}" if due else ""
