@@ -133,27 +133,43 @@ def _password() -> str:
     help="A port; its role is mx, submission, submissions, pop3 or pop3s; 0 picks one; repeatable.",
 )  # fmt: skip
 @relay_options
-@option("--format", type=click.Choice(["console", "json"]), default="console",
-        show_default=True, help="Of the line that tells the ports.")  # fmt: skip
+@option(
+    "--format", type=click.Choice(["console", "json"]), default="console", show_default=True,
+    help="Of the line that tells the ports.",
+)  # fmt: skip
+@option(
+    "--loop", type=click.Choice(["auto", "asyncio", "uvloop"]), default="auto", show_default=True,
+    help="The event loop; auto takes uvloop where it is installed.",
+)  # fmt: skip
 @click.argument("program", metavar="[-- COMMAND]", nargs=-1, type=click.UNPROCESSED)
-def command(format: str, program: tuple[str, ...], **options: Any) -> int:  # noqa: A002
+def command(
+    format: str,  # noqa: A002
+    loop: str,
+    program: tuple[str, ...],
+    **options: Any,
+) -> int:
     """Run a small relay: it receives, queues, delivers and lets mail be picked up.
 
     Closed by default: on loopback, high ports, a throwaway certificate, relaying for
     authenticated users and listed networks alone. With COMMAND the ports are in its
     environment (SMTPCHECK_RELAY_MX and so on) and the relay stops when it ends.
     """
-    return run(_serve(configured(**options), format, program))
+    return run(_serve(configured(**options), format, program), loop)
 
 
-def run(work: Coroutine[Any, Any, int]) -> int:
-    """On uvloop where it is installed."""
+def run(work: Coroutine[Any, Any, int], loop: str = "auto") -> int:
+    """On uvloop where it is installed, unless told otherwise."""
     import asyncio
+    from importlib.util import find_spec
 
+    if loop == "auto":
+        loop = "uvloop" if find_spec("uvloop") else "asyncio"
+    if loop == "asyncio":
+        return asyncio.run(work)
     try:
         import uvloop
     except ImportError:
-        return asyncio.run(work)
+        raise BadInputError("--loop uvloop: uvloop is not installed") from None
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(work)
 

@@ -65,8 +65,13 @@ class Reception:
 
     def connected(self, info: SessionInfo) -> Reply | None:
         """Not too often."""
-        allowed = self._connections.take(client_key(info.address), self._now())
-        return None if allowed else TOO_FAST
+        return None if self._within(self._connections, info) else TOO_FAST
+
+    def _within(self, rate: Rate, info: SessionInfo) -> bool:
+        """Our own networks may do as much as they can, as with others' servers."""
+        if self._config.may_relay(info.address):
+            return True
+        return rate.take(client_key(info.address), self._now())
 
     def disconnected(self, info: SessionInfo) -> None:
         """Keep the transcript with the messages that came by this session."""
@@ -95,12 +100,11 @@ class Reception:
 
     def sender(self, info: SessionInfo, _: Transaction) -> Answer:
         """Not too many messages."""
-        allowed = self._messages.take(client_key(info.address), self._now())
-        return replies.SENDER_OK if allowed else SLOW_DOWN
+        return replies.SENDER_OK if self._within(self._messages, info) else SLOW_DOWN
 
     def recipient(self, info: SessionInfo, _: Transaction, path: ForwardPath) -> Answer:
         """Local mailboxes for everybody, all the world for our own."""
-        if not self._recipients.take(client_key(info.address), self._now()):
+        if not self._within(self._recipients, info):
             return FEWER_RECIPIENTS
         if self._config.is_local(domain_of(path.address)):
             known = self._config.mailbox_of(path.address) is not None
