@@ -70,6 +70,8 @@ class Submission:
             outcomes = await self._dialogue(envelope, content, user, password, ehlo)
         except _Refused as refused:
             stopped = Failure(stage=self._stage, kind=Kind.REJECTED, detail=str(refused.reply))
+        except aiosmtplib.SMTPTimeoutError as error:
+            stopped = Failure(stage=self._stage, kind=Kind.TIMED_OUT, detail=str(error))
         except aiosmtplib.SMTPException as error:
             stopped = Failure(stage=self._stage, kind=Kind.CLOSED, detail=str(error))
         except OSError as error:

@@ -28,7 +28,7 @@ async def peer(
         assert task is not None
         running.add(task)
         try:
-            with suppress(ConnectionError, asyncio.IncompleteReadError):
+            with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
                 await behaviour(reader, writer)
         finally:
             running.discard(task)
