@@ -29,8 +29,8 @@ REPLIES = [
     row("one line", b"250 ok\r\n", 250, "ok"),
     row("no text", b"354\r\n", 354, ""),
     row("a blank and no text", b"354 \r\n", 354, ""),
-    row("several lines", b"250-a.test\r\n250-SIZE 10\r\n250 DSN\r\n", 250, "a.test", "SIZE 10", "DSN"),
-    row("enhanced status", b"550 5.1.1 no such user\r\n", 550, "5.1.1 no such user", status="5.1.1"),
+    row("several lines", b"250-a\r\n250-SIZE 10\r\n250 DSN\r\n", 250, "a", "SIZE 10", "DSN"),
+    row("enhanced status", b"550 5.1.1 no user\r\n", 550, "5.1.1 no user", status="5.1.1"),
     row("status needs a blank after it", b"550 5.1.1no\r\n", 550, "5.1.1no"),
     row("mixed codes", b"250-a\r\n550 b\r\n", 550, "a", "b", quirks={Quirk.MIXED_CODES}),
     row("bare LF", b"250 ok\n", 250, "ok", quirks={Quirk.BARE_LF}),
@@ -61,7 +61,8 @@ def fed(parser: ReplyParser, data: bytes, step: int) -> list[Reply]:
 def test_a_reply_however_it_is_cut(each: Row, step: int) -> None:
     parser = ReplyParser()
     (found,) = fed(parser, each.raw, step)
-    assert (found.code, found.lines, set(found.quirks)) == (each.code, each.lines, each.quirks)
+    assert (found.code, found.lines) == (each.code, each.lines)
+    assert set(found.quirks) == each.quirks
     assert found.raw == each.raw
     assert str(found.status or "") == each.status
     assert parser.leftover == b""
