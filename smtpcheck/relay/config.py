@@ -7,7 +7,7 @@ mailbox exists here or not at all.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from pathlib import Path
 from urllib.parse import quote
@@ -121,9 +121,7 @@ class Config:
         """Whether the client at `address` is one of ours."""
         if not self.networks:
             return False
-        client = ip_address(address.partition("%")[0])
-        client = getattr(client, "ipv4_mapped", None) or client
-        return any(client in network for network in self.networks)
+        return _within(address, self.networks)
 
     def policy_for(self, domain: str) -> TlsPolicy:
         """What TLS to `domain` must be like."""
@@ -157,6 +155,13 @@ class Config:
             if "@" not in name or self.is_local(domain_of(name))
         }
         return self.mailboxes | of_users | {self.postmaster}
+
+
+@lru_cache(maxsize=1024)
+def _within(address: str, networks: tuple[Network, ...]) -> bool:
+    client = ip_address(address.partition("%")[0])
+    client = getattr(client, "ipv4_mapped", None) or client
+    return any(client in network for network in networks)
 
 
 def maildir(data: Path, mailbox: str) -> Path:

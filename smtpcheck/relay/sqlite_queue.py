@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from time import monotonic
 
 from smtpcheck.facts.delivery import Envelope
 from smtpcheck.relay import rows
@@ -65,6 +66,7 @@ class SqliteQueue:
         except BaseException:
             os.close(self._lock)
             raise
+        self._room = self._looked = 0.0
         self._claimed: set[tuple[str, str]] = set()
 
     async def recover(self, now: float, furthest: float) -> None:
@@ -80,18 +82,26 @@ class SqliteQueue:
         message_id = envelope.message_id
         if spooled:
             await asyncio.to_thread(self._spool.write, message_id, content)
-        keep = partial(rows.insert, envelope, None if spooled else content, now, alarm)
+        arrival = rows.Arrival(envelope, None if spooled else content, now, alarm)
         try:
-            await self._writer.do(keep, undo=partial(rows.forget, (message_id,)))
+            await self._writer.add(rows.insert, arrival, partial(rows.forget, (message_id,)))
         except QueueError:
             if spooled:
                 await asyncio.to_thread(self._spool.remove, message_id)
             raise
 
     def _check_space(self, size: int) -> None:
-        if self._min_free:
+        """Asked of the file system when a quarter of the reserve may be gone since, or a second."""
+        if not self._min_free:
+            return
+        self._room -= 2 * size
+        now = monotonic()
+        if self._room < self._min_free or now > self._looked + 1:
             disk = os.statvfs(self._data)
-            if disk.f_bavail * disk.f_frsize < self._min_free + 2 * size:
+            free = disk.f_bavail * disk.f_frsize
+            self._looked = now
+            self._room = min(free - 2 * size, self._min_free + max(self._min_free // 4, 2 * size))
+            if free < self._min_free + 2 * size:
                 raise FullError("less than the reserve is free")
 
     async def ready(self, now: float, limit: int) -> tuple[Destination, ...]:

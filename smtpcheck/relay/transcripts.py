@@ -7,10 +7,12 @@ leaves a row.
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from time import time
+from typing import Any
 
 import msgspec
 
@@ -30,6 +32,14 @@ CREATE TABLE IF NOT EXISTS attempt (
 CREATE INDEX IF NOT EXISTS attempt_at ON attempt(at);
 """
 
+_SESSION = "INSERT INTO session VALUES (?, ?, ?)"
+_ATTEMPT = "INSERT OR REPLACE INTO attempt VALUES (?, ?, ?, ?, ?)"
+SOON = 0.05
+"""Seconds that a transcript waits for company; what a crash may cost of it."""
+MAX_WAITING = 10_000
+"""Statements kept while the disk is slow; the oldest are dropped."""
+
+_Statement = tuple[str, tuple[Any, ...]]
 _encode = msgspec.json.Encoder().encode
 _transcript = msgspec.json.Decoder(Transcript).decode
 _attempt = msgspec.json.Decoder(Attempt).decode
@@ -41,20 +51,20 @@ class Transcripts:
     def __init__(self, data: Path) -> None:
         """Raises QueueError."""
         self._writer = Writer(data / "transcripts.db", SCHEMA, durable=False)
-        self._writing: set[asyncio.Task[None]] = set()
+        self._waiting: list[_Statement] = []
+        self._writing: asyncio.Task[None] | None = None
 
     def session(self, message_ids: Iterable[str], transcript: Transcript) -> None:
         """How these messages came in."""
-        rows = [(message_id, time(), _encode(transcript)) for message_id in message_ids]
-        self._later(lambda db: db.executemany("INSERT INTO session VALUES (?, ?, ?)", rows))
+        at = time()
+        self._later(*((_SESSION, (each, at, transcript)) for each in message_ids))
 
     def attempt(self, message_id: str, attempt: Attempt, *, over: bool) -> None:
         """An attempt that begins, or the same when it is over."""
         slim = replace(attempt, route=replace(attempt.route, hosts=()))
         ended = attempt.ended.timestamp() if over else None
-        row = (message_id, attempt.started.timestamp(), ended, time(), _encode(slim))
-        query = "INSERT OR REPLACE INTO attempt VALUES (?, ?, ?, ?, ?)"
-        self._later(lambda db: db.execute(query, row))
+        started = attempt.started.timestamp()
+        self._later((_ATTEMPT, (message_id, started, ended, time(), slim)))
 
     async def sessions(self, message_id: str) -> tuple[Transcript, ...]:
         """How a message came in."""
@@ -73,25 +83,40 @@ class Transcripts:
 
     def prune(self, before: float) -> None:
         """Forget what was written before."""
-        self._later(lambda db: db.execute("DELETE FROM session WHERE at < ?", (before,)))
-        self._later(lambda db: db.execute("DELETE FROM attempt WHERE at < ?", (before,)))
+        self._later(
+            ("DELETE FROM session WHERE at < ?", (before,)),
+            ("DELETE FROM attempt WHERE at < ?", (before,)),
+        )
 
-    def _later(self, work: Callable[[sqlite3.Connection], object]) -> None:
-        task = asyncio.get_running_loop().create_task(self._write(work))
-        self._writing.add(task)
-        task.add_done_callback(self._writing.discard)
+    def _later(self, *statements: _Statement) -> None:
+        """Soon, with all that comes meanwhile: one hand-over for many."""
+        self._waiting += statements
+        if len(self._waiting) > MAX_WAITING:
+            del self._waiting[:-MAX_WAITING]
+        if self._writing is None:
+            self._writing = asyncio.get_running_loop().create_task(self._write())
 
-    async def _write(self, work: Callable[[sqlite3.Connection], object]) -> None:
-        try:
-            await self._writer.do(work)
-        except QueueError:
-            return  # the queue's own storage speaks for itself
+    async def _write(self) -> None:
+        while self._waiting:
+            await asyncio.sleep(SOON)
+            statements, self._waiting = self._waiting, []
+            try:
+                await self._writer.do(partial(_execute, statements))
+            except QueueError:
+                continue  # the queue's own storage speaks for itself
+        self._writing = None
 
     async def _written(self) -> None:
         if self._writing:
-            await asyncio.wait(self._writing)
+            await self._writing
 
     async def close(self) -> None:
         """Write what is under way."""
         await self._written()
         await self._writer.close()
+
+
+def _execute(statements: list[_Statement], db: sqlite3.Connection) -> None:
+    for text, values in statements:
+        *plain, last = values
+        db.execute(text, (*plain, last if isinstance(last, float) else _encode(last)))

@@ -8,9 +8,10 @@ fails the whole batch, and the database is opened anew by the next.
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
@@ -19,6 +20,7 @@ from smtpcheck.relay.queue import BrokenError, FullError, QueueError
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
+Bulk = Callable[[sqlite3.Connection, Sequence[Any]], None]
 
 MAX_BATCH = 500
 """Works in one commit."""
@@ -39,12 +41,14 @@ _PRAGMAS = (
 
 @dataclass(slots=True)
 class _Job:
-    work: Work[Any]
-    undo: Work[None] | None
     future: asyncio.Future[Any]
     loop: asyncio.AbstractEventLoop
+    undo: Work[None] | None = None
+    work: Work[Any] | None = None
+    bulk: Bulk | None = None
+    item: Any = None
     outcome: Any = None
-    error: Exception | None = field(default=None)
+    error: Exception | None = None
 
 
 class Writer:
@@ -68,11 +72,22 @@ class Writer:
 
         `undo` takes back a work of which a failed commit doesn't tell whether it was kept.
         """
+        return await self._put(work=work, undo=undo)  # type: ignore[no-any-return]
+
+    async def add(self, bulk: Bulk, item: Any, undo: Work[None]) -> None:
+        """As `do`, for work that is done for many at once: `bulk` gets all that wait for it.
+
+        The fewer calls into SQLite, the less its thread and the event loop get in each
+        other's way.
+        """
+        await self._put(bulk=bulk, item=item, undo=undo)
+
+    async def _put(self, **work: Any) -> Any:
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[T] = loop.create_future()
+        future: asyncio.Future[Any] = loop.create_future()
         if self._stopping:
             raise BrokenError("the queue is closed")
-        self._jobs.put(_Job(work, undo, future, loop))
+        self._jobs.put(_Job(future, loop, **work))
         return await future
 
     async def close(self) -> None:
@@ -127,8 +142,11 @@ class Writer:
             if self._db is None:
                 self._db = self._opened()
             self._db.execute("BEGIN IMMEDIATE")
+            for bulk in dict.fromkeys(job.bulk for job in batch if job.bulk):
+                _perform_bulk(self._db, bulk, [job for job in batch if job.bulk is bulk])
             for job in batch:
-                _perform(self._db, job)
+                if job.work is not None:
+                    _perform(self._db, job, job.work)
             self._db.execute("COMMIT")
         except sqlite3.Error as error:
             failure = self._failed(error, batch)
@@ -152,17 +170,33 @@ class Writer:
         return FullError(detail) if code == sqlite3.SQLITE_FULL else BrokenError(detail)
 
 
-def _perform(db: sqlite3.Connection, job: _Job) -> None:
+def _perform(db: sqlite3.Connection, job: _Job, work: Work[Any]) -> None:
     """Do one work; an error of its own takes back its own changes."""
     db.execute("SAVEPOINT work")
     try:
-        job.outcome = job.work(db)
+        job.outcome = work(db)
     except Exception as error:
         if isinstance(error, sqlite3.Error) and not isinstance(error, sqlite3.IntegrityError):
             raise
         db.execute("ROLLBACK TO work")
         job.error = error
     db.execute("RELEASE work")
+
+
+def _perform_bulk(db: sqlite3.Connection, bulk: Bulk, jobs: list[_Job]) -> None:
+    """Do all at once; where one is at fault, each alone."""
+    db.execute("SAVEPOINT bulk")
+    try:
+        bulk(db, [job.item for job in jobs])
+    except sqlite3.IntegrityError:
+        db.execute("ROLLBACK TO bulk")
+        for job in jobs:
+            _perform(db, job, partial(_alone, bulk, job.item))
+    db.execute("RELEASE bulk")
+
+
+def _alone(bulk: Bulk, item: Any, db: sqlite3.Connection) -> None:
+    bulk(db, [item])
 
 
 def _answer(batch: list[_Job]) -> None:
