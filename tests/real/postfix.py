@@ -9,13 +9,12 @@ import contextlib
 import os
 import pwd
 import shutil
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.conftest import need, need_root
-from tests.real.rig import NAME, Listener, daemon, open_directory
+from tests.real.rig import NAME, Listener, daemon, next_in, open_directory
 
 INBOX = "inbox.test"
 
@@ -102,13 +101,7 @@ class Postfix:
 
     def next_mail(self, within: float = 10.0) -> Path:
         """The oldest message in the inbox, as soon as there is one; it is yours to delete."""
-        new = self.inbox / "new"
-        deadline = time.monotonic() + within
-        while time.monotonic() < deadline:
-            if new.is_dir() and (found := sorted(new.iterdir())):
-                return found[0]
-            time.sleep(0.02)  # a Maildir has no bell
-        raise TimeoutError(f"no mail came\n{self.log}")
+        return next_in(self.inbox, within, lambda: self.log)
 
     @property
     def log(self) -> str:

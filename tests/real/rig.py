@@ -12,7 +12,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -45,6 +45,17 @@ def loopback(number: int) -> str:
 
 class StartError(Exception):
     """The daemon ended or stayed silent; what it logged."""
+
+
+def next_in(maildir: Path, within: float, log: Callable[[], str]) -> Path:
+    """The oldest new message, as soon as there is one; `log` tells why there was none."""
+    new = maildir / "new"
+    deadline = time.monotonic() + within
+    while time.monotonic() < deadline:
+        if new.is_dir() and (found := sorted(new.iterdir())):
+            return found[0]
+        time.sleep(0.02)  # a Maildir has no bell
+    raise TimeoutError(f"no mail came\n{log()}")
 
 
 @contextlib.contextmanager
