@@ -54,8 +54,10 @@ def command(transcript: bool, no_color: bool) -> ExitStatus:
             world.write(f"\n{number}. {scenario.title}\n\n")
             observation = world.run(_observed(scenario.listeners, ca_file, world))
             wrong += _shown(world, observation, scenario, transcript, not no_color)
-        world.write("\nA message, submitted by a mainstream client (aiosmtplib):\n\n")
-        wrong += world.run(_submitted(authority, ca_file, world))
+        from smtpcheck.cli.journey import journey
+
+        world.write("\nThe whole way of a message, through a relay, a backup MX and a primary:\n")
+        wrong += world.run(journey(authority, Path(folder), world.write))
     for each in wrong:
         world.write(f"not as announced: {each}\n")
     return ExitStatus.INTERNAL if wrong else ExitStatus.OK
@@ -167,36 +169,3 @@ def _shown(
     if found == scenario.expected:
         return []
     return [f"{scenario.title}: {sorted(found)} instead of {sorted(scenario.expected)}"]
-
-
-async def _submitted(authority: "ThrowawayCA", ca_file: str, world: World) -> list[str]:
-    """A message through the submission port, in the words of the wire."""
-    import secrets
-    import ssl
-
-    from smtpcheck.facts.delivery import Envelope, ForwardPath
-    from smtpcheck.facts.host import MailHost
-    from smtpcheck.net.mainstream import Submission
-    from smtpcheck.relay.acceptance import MemoryAcceptance
-    from smtpcheck.relay.server import SmtpServer
-    from smtpcheck.render.transcript import spoken
-
-    password = secrets.token_urlsafe(12)
-    kept = MemoryAcceptance(users={"demo": password})
-    envelope = Envelope(
-        message_id="demo",
-        reverse_path="sender@demo.test",
-        forward_paths=(ForwardPath(address="inbox@demo.test"),),
-        received=datetime.now(UTC),
-    )
-    content = b"Subject: demo\r\n\r\nA message.\r\n.a line that begins with a dot\r\n"
-    async with SmtpServer(_healthy(authority)[1], kept) as server:
-        host = MailHost(name=HOST, address=LOOPBACK, port=server.port)
-        attempt = await Submission(host, ssl.create_default_context(cafile=ca_file)).submit(
-            envelope, content, user="demo", password=password, ehlo="client.demo.test"
-        )
-    assert attempt.transcript is not None
-    for event in attempt.transcript.events:
-        world.write("".join(f"{line}\n" for line in spoken(event)))
-    arrived = [body for _, body in kept.messages if body.endswith(content)]
-    return [] if arrived else [f"the message did not arrive: {attempt.failure}"]

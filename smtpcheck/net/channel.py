@@ -99,6 +99,7 @@ class Channel(asyncio.Protocol):
         """What has arrived and was not read yet, without waiting."""
         data = bytes(self._inbox)
         self._inbox.clear()
+        self._hold()
         return data
 
     def write(self, data: bytes) -> None:
@@ -114,7 +115,7 @@ class Channel(asyncio.Protocol):
 
     async def handshake(self, engine: Engine) -> None:
         """TLS from here on. Raises TlsError, and EOFError when the peer closed within it."""
-        self._inbox.clear()
+        self.take()
         self._engine = engine
         try:
             while not engine.handshake():

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from smtpcheck.facts.failure import Failure, Kind, Stage
-from smtpcheck.facts.host import MailHost
+from smtpcheck.facts.host import MailHost, Security
 from smtpcheck.facts.smtp import Ehlo, Ending, Exchange
 from smtpcheck.facts.step import Probe, Step
 from smtpcheck.facts.transcript import Layer
@@ -110,7 +110,15 @@ class Dialogue:
             local_addr=(self._source, 0) if self._source else None,
         )
         began = self._clock.now()
-        transport, _ = await self._within(opening, self.limits.connect)
+        try:
+            transport, _ = await self._within(opening, self.limits.connect)
+        except Stop as stop:
+            if stop.failure.kind is not Kind.RESET:
+                raise
+            # An RST in answer to our SYN reads "refused": this one came after the handshake.
+            self._seen["connected"] = round(self._clock.now() - began, 6)
+            first = Stage.TLS if self.host.security is Security.IMPLICIT else Stage.GREETING
+            raise self.stop(Kind.RESET, stop.failure.detail, first) from None
         self._seen["connected"] = round(self._clock.now() - began, 6)
         self._tap.peer = str(self.host)
         self._tap.local = local = str((transport.get_extra_info("sockname") or ("",))[0])

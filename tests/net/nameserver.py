@@ -1,17 +1,17 @@
 """A name server on loopback that answers from a table, or as badly as it is told to."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-import dns.flags
 import dns.message
 import dns.rcode
 import dns.rdatatype
-import dns.rrset
+
+from smtpcheck.net.zone import Records
+from smtpcheck.net.zone import answer as zone_answer
 
 Answering = Callable[[dns.message.Message], bytes]
-Zone = Mapping[tuple[str, str], Sequence[str]]
 
 
 class _Protocol(asyncio.DatagramProtocol):
@@ -42,22 +42,9 @@ async def nameserver(answering: Answering) -> AsyncIterator[tuple[str, list[str]
         transport.close()
 
 
-def from_zone(zone: Zone) -> Answering:
+def from_zone(zone: Records) -> Answering:
     """Answers from a table (name, type) → values; NXDOMAIN for names that are not in it."""
-
-    def answer(query: dns.message.Message) -> bytes:
-        question = query.question[0]
-        name, rdtype = question.name.to_text(omit_final_dot=True), question.rdtype
-        reply = dns.message.make_response(query)
-        reply.flags |= dns.flags.RA
-        found = zone.get((name, dns.rdatatype.to_text(rdtype)), ())
-        if not any(known == name for known, _ in zone):
-            reply.set_rcode(dns.rcode.NXDOMAIN)
-        elif found:
-            reply.answer.append(dns.rrset.from_text_list(question.name, 60, "IN", rdtype, found))
-        return reply.to_wire()
-
-    return answer
+    return lambda query: zone_answer(query, zone)
 
 
 def with_rcode(rcode: dns.rcode.Rcode) -> Answering:
