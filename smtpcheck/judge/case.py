@@ -21,6 +21,8 @@ from smtpcheck.judge.words import shown, told
 SILENT = frozenset({Kind.TIMED_OUT, Kind.UNREACHABLE})
 """A firewall that drops and one that answers with ICMP are one thing to a client."""
 
+_CUT = frozenset({Kind.CLOSED, Kind.RESET})
+
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
@@ -164,14 +166,34 @@ class Case:
 
     @cached_property
     def offers(self) -> dict[Version, Offer]:
-        """What became of each TLS version; one that was negotiated counts as accepted."""
+        """What became of each TLS version; one that was negotiated counts as accepted.
+
+        A connection that ends at the ClientHello is a refusal without words, unless the version
+        that is known to be accepted met with the same: then we had come once too often.
+        """
         offers: dict[Version, Offer] = {}
         for step in self.versions:
             if step.version and offers.get(step.version.version) is not Offer.ACCEPTED:
-                offers[step.version.version] = step.version.offer
+                undecided = self._banned and _torn(step)
+                offer = Offer.UNDECIDED if undecided else step.version.offer
+                offers[step.version.version] = offer
         negotiated = [each for each in Version if self.tls and each.value == self.tls.version]
         offers.update(dict.fromkeys(negotiated, Offer.ACCEPTED))
         return offers
+
+    @cached_property
+    def turned_away(self) -> tuple[Step, ...]:
+        """Connections that came to nothing where another one with this port had come through."""
+        if not self.welcome:
+            return ()
+        others = [s for _, s in self.steps if s.probe in (Probe.VERSION, Probe.CLEARTEXT)]
+        return tuple(s for s in others if _shut_out(s) or (self._banned and _torn(s)))
+
+    @property
+    def _banned(self) -> bool:
+        """Whether the very version that the dialogue got was cut off when asked for again."""
+        known = self.tls.version if self.tls else ""
+        return any(_torn(step) and _asked(step) == known for step in self.versions)
 
     @property
     def unreachable(self) -> bool:
@@ -238,6 +260,24 @@ class Case:
 
     def _first(self, probe: Probe) -> Step | None:
         return next((step for _, step in self.steps if step.probe is probe), None)
+
+
+def _asked(step: Step) -> str:
+    """The version that a version probe asked for."""
+    return step.version.version.value if step.version else ""
+
+
+def _torn(step: Step) -> bool:
+    """Cut off in answer to a ClientHello."""
+    failure = step.failure
+    return bool(failure and failure.stage is Stage.TLS and failure.kind in _CUT)
+
+
+def _shut_out(step: Step) -> bool:
+    """Refused, or cut off before the greeting."""
+    failure = step.failure
+    before = failure and failure.stage in (Stage.CONNECT, Stage.GREETING)
+    return bool(failure and before and failure.kind in _CUT | {Kind.REFUSED} | SILENT)
 
 
 def connected(step: Step) -> bool:

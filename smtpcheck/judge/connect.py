@@ -133,12 +133,16 @@ def client_throttled(case: Case) -> Said:
     """The server turned us away for now, so what lies behind it was not seen.
 
     A 421, or a 4yz reply about rates or connections, is no fault: it is how a server says
-    that it is busy, or that this client asks too often.
+    that it is busy, or that this client asks too often. Some say it without words: they let
+    the first connection in, and refuse or drop those that follow.
 
     Runs get here when limits on connections per client are low, when several checks run side
     by side, or when the server is short of processes.
     """
-    turned_away = [(step, words) for _, step in case.steps if (words := _throttled(step))]
+    steps = [step for _, step in case.steps]
+    turned_away = [(step, words) for step in steps if (words := _throttled(step))]
+    without_words = [step for step in case.turned_away if not _throttled(step)]
+    turned_away += [(step, told(step.failure)) for step in without_words if step.failure]
     if turned_away:
         step, words = turned_away[0]
         some = f"{len(turned_away)} of {len(case.steps)} connections were"
@@ -167,7 +171,7 @@ def session_dropped(case: Case) -> Said:
     a process crashes on a command, or when a proxy has no backend.
     """
     for step in (case.dialogue, case.cleartext):
-        if step is None or not (failure := _dropped(step)):
+        if step is None or step in case.turned_away or not (failure := _dropped(step)):
             continue
         late = failure.stage is Stage.QUIT
         yield Remark(

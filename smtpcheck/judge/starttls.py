@@ -2,7 +2,7 @@
 
 import re
 
-from smtpcheck.facts.failure import OWN, Kind, Stage
+from smtpcheck.facts.failure import OWN, Failure, Kind, Stage
 from smtpcheck.facts.host import Role
 from smtpcheck.facts.step import Step
 from smtpcheck.facts.tls import Offer, Version
@@ -20,7 +20,7 @@ from smtpcheck.judge.catalogue import (
     rule,
 )
 from smtpcheck.judge.report import Severity
-from smtpcheck.judge.words import shown, told
+from smtpcheck.judge.words import shown, stage, told
 
 _SMTP = re.compile(rb"[2-5]\d\d[ \-\r\n]")
 
@@ -81,9 +81,10 @@ def starttls_handshake_fails(case: Case) -> Said:
     Servers get here when the key does not belong to the certificate or can't be read (454),
     when only versions are enabled that nobody speaks, or when a middlebox swallows TLS.
     """
-    if case.dialogue is None or case.tls:
+    refusal, failure = case.dialogue.starttls if case.dialogue else None, case.failure
+    broken = failure is not None and failure.kind is Kind.TLS_FAILED
+    if case.dialogue is None or (case.tls and not broken):
         return
-    refusal, failure = case.dialogue.starttls, case.failure
     if refusal and not refusal.reply.positive:
         if refusal.reply.code != 421:
             yield Remark(
@@ -93,10 +94,10 @@ def starttls_handshake_fails(case: Case) -> Said:
             )
     elif failure and failure.stage is Stage.TLS and failure.kind in OWN:
         yield Unjudged(reason=told(failure))
-    elif failure and failure.stage is Stage.TLS and not _smtp_instead(case):
+    elif failure and (broken or failure.stage is Stage.TLS) and not _smtp_instead(case):
         yield Remark(
-            message=told(failure),
-            evidence=case.evidence(case.dialogue, excerpt=told(failure)),
+            message=_failing(failure),
+            evidence=case.evidence(case.dialogue, excerpt=_failing(failure)),
             reference="RFC 8314 §3.3" if case.implicit else "",
             because=() if _modern(case) else None,
         )
@@ -219,6 +220,13 @@ def submission_cleartext(case: Case) -> Said:
             because=() if case.ehlo and case.ehlo.offers("STARTTLS") else None,
             key="mail",
         )
+
+
+def _failing(failure: Failure) -> str:
+    """In TLS 1.3 a server that wants a client's certificate says so after our handshake is over."""
+    if failure.kind is not Kind.TLS_FAILED or failure.stage is Stage.TLS:
+        return told(failure)
+    return f"TLS comes up and breaks off {stage(failure)}: {shown(failure.detail)}"
 
 
 def _modern(case: Case) -> bool:

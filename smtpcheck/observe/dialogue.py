@@ -28,8 +28,8 @@ async def probe(host: MailHost, net: Network, tls_due: Callable[[], None]) -> tu
         await dialogue.greeting()
         before = await dialogue.ehlo()
         if host.security is Security.STARTTLS and before.offers("STARTTLS"):
-            await dialogue.starttls()
             tls_due()
+            await dialogue.starttls()
             await dialogue.start_tls()
             await dialogue.ehlo()
         await dialogue.quit()

@@ -6,7 +6,7 @@ sees one connection.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -23,12 +23,12 @@ from smtpcheck.net.network import Network
 from smtpcheck.net.resolver import Resolver
 from smtpcheck.net.tls import client_tls, library
 from smtpcheck.observe import cleartext, control, dialogue, plan, versions
+from smtpcheck.observe.again import Work, try_again
 from smtpcheck.wire.endpoint import endpoint, is_literal
 
 SILENT = (Kind.TIMED_OUT, Kind.UNREACHABLE)
 
 Progress = Callable[[str], None]
-Work = Callable[[], Awaitable[tuple[Step, ...]]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +104,7 @@ async def _examine_all(
 
 
 async def _examine(host: MailHost, net: Network, progress: Progress) -> tuple[Step, ...]:
-    """All about one address and port; what a 421 turned away is tried once more, slowly."""
+    """All about one address and port; what was turned away is tried once more, slowly."""
     progress(f"{host}")
     tls_due = asyncio.Event()
     first = asyncio.create_task(dialogue.probe(host, net, tls_due.set))
@@ -114,7 +114,7 @@ async def _examine(host: MailHost, net: Network, progress: Progress) -> tuple[St
     following = _of_tls(host, net) if tls_due.is_set() else ()
     groups = list(await asyncio.gather(first, *(work() for work in following)))
     works = (lambda: dialogue.probe(host, net, tls_due.set), *following)
-    await _try_again(groups, works, net)
+    await try_again(groups, works, net)
     if not following and tls_due.is_set():
         groups += await asyncio.gather(*(work() for work in _of_tls(host, net)))
     if not tls_due.is_set() and _talks_in_clear(groups[0][0]):
@@ -141,23 +141,6 @@ def _of_tls(host: MailHost, net: Network) -> tuple[Work, ...]:
 def _talks_in_clear(step: Step) -> bool:
     """Whether a port for users offers no TLS at all; what it takes without is worth knowing."""
     return step.host.role.for_users and step.failure is None and step.ehlo is not None
-
-
-async def _try_again(groups: list[tuple[Step, ...]], works: tuple[Work, ...], net: Network) -> None:
-    """One at a time, rested, until the server has had enough again."""
-    for index, work in enumerate(works):
-        if not _throttled(groups[index]):
-            continue
-        if net.clock.left() < 2 * net.limits.back_off:
-            return
-        await asyncio.sleep(net.limits.back_off)
-        groups[index] = await work()
-        if _throttled(groups[index]):
-            return
-
-
-def _throttled(steps: tuple[Step, ...]) -> bool:
-    return any(step.failure is not None and step.failure.kind is Kind.THROTTLED for step in steps)
 
 
 async def _controls(

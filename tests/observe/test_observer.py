@@ -27,6 +27,9 @@ FAST = Limits(
     silence_mx=0.1, back_off=0.05, run=5,
 )  # fmt: skip
 
+IMPATIENT = replace(FAST, back_off=FAST.run)
+"""No time is left to come back after a 421."""
+
 Server = Callable[[Reader, Writer], Awaitable[None]]
 
 
@@ -71,12 +74,19 @@ def only(observation: Observation, probe: Probe) -> Step:
     [
         ("554", says(b"221 x\r\n", greeting=b"554 no\r\n")),
         ("no STARTTLS", says(b"250 peer.test\r\n", b"221 x\r\n")),
-        ("STARTTLS refused", says(EHLO, b"454 later\r\n", b"221 x\r\n")),
+        ("421 to EHLO", says(b"421 4.7.0 enough\r\n", b"221 x\r\n")),
     ],
 )
 def test_a_port_without_tls_sees_one_connection(what: str, behaviour: Behaviour) -> None:
-    observation, connections = observe(behaviour)
+    observation, connections = observe(behaviour, limits=IMPATIENT)
     assert (probes(observation), connections) == ([Probe.DIALOGUE], 1), what
+
+
+def test_where_starttls_is_offered_the_others_do_not_wait_for_its_answer() -> None:
+    """A round trip saved on every healthy server, for four connections to a broken one."""
+    observation, connections = observe(says(EHLO, b"454 later\r\n", b"221 x\r\n"))
+    assert probes(observation) == [Probe.DIALOGUE, *[Probe.VERSION] * 4]
+    assert connections == 5
 
 
 def test_a_silent_port_is_asked_once_more_whether_it_speaks_tls() -> None:
