@@ -66,6 +66,7 @@ UNFRAMED = frozenset(
         Quirk.NOT_A_REPLY,
         Quirk.LONG_LINE,
         Quirk.OVERLONG,
+        Quirk.UNFINISHED,
     }
 )
 """Quirks that make clients lose step; the others are untidy."""
@@ -78,6 +79,7 @@ QUIRKS: dict[Quirk, str] = {
     Quirk.ILLEGAL_CODE: "its code is none that SMTP allows",
     Quirk.LONG_LINE: "a line is longer than 512 octets",
     Quirk.OVERLONG: "it does not end within 64 KiB",
+    Quirk.UNFINISHED: "the connection ends within it",
     Quirk.EIGHT_BIT: "it holds octets beyond ASCII",
     Quirk.CONTROL: "it holds control characters",
 }

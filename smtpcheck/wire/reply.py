@@ -26,6 +26,8 @@ class Quirk(StrEnum):
     ILLEGAL_CODE = "illegal-code"
     LONG_LINE = "long-line"
     OVERLONG = "overlong"
+    UNFINISHED = "unfinished"
+    """The stream ended within it."""
     EIGHT_BIT = "eight-bit"
     CONTROL = "control"
 
@@ -188,8 +190,8 @@ class ReplyParser:
         if not self._buffer:
             return None
         partial = bytes(self._buffer[self._start :])
-        lines = [*self._lines, _line(partial + b"\n")] if partial else list(self._lines)
-        reply = _joined(lines, bytes(self._buffer))
+        lines = [*self._lines, _line(partial + b"\r\n")] if partial else list(self._lines)
+        reply = _joined(lines, bytes(self._buffer), Quirk.UNFINISHED)
         self._buffer.clear()
         self._lines, self._start, self._scanned = [], 0, 0
         return reply

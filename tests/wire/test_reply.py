@@ -95,6 +95,7 @@ def test_the_end_of_the_stream_hands_out_what_never_ended() -> None:
     cut = parser.end()
     assert cut is not None
     assert (cut.code, cut.lines) == (550, ("a", "cut sho"))
+    assert cut.quirks == (Quirk.MIXED_CODES, Quirk.UNFINISHED)
     assert parser.end() is None
 
 
