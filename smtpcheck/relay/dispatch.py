@@ -39,6 +39,11 @@ class _Lane:
     running: set[asyncio.Task[None]] = field(default_factory=set)
     down: bool = False
 
+    def over(self, task: asyncio.Task[None]) -> None:
+        """One delivery is: there is room for another."""
+        self.running.discard(task)
+        self.more.set()
+
 
 class Dispatcher:
     """Runs from `run` to `stop`. `fault` hears of what should not have been raised."""
@@ -112,14 +117,9 @@ class Dispatcher:
         self._resting.pop(domain, None)
         width = self._concurrency if self._local(domain) else 1 if failures else INITIAL
         lane = self._lanes[domain] = _Lane(domain, failures, min(width, self._concurrency))
-        self._spawn(self._work(lane), self._tasks)
-
-    def _spawn(self, work: Awaitable[None], into: set[asyncio.Task[None]]) -> asyncio.Task[None]:
-        task = asyncio.ensure_future(work)
-        assert isinstance(task, asyncio.Task)
-        into.add(task)
-        task.add_done_callback(into.discard)
-        return task
+        task = asyncio.get_running_loop().create_task(self._work(lane))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _work(self, lane: _Lane) -> None:
         until = 0.0
@@ -162,7 +162,10 @@ class Dispatcher:
                 lane.waiting += await self._queue.claim(lane.domain, self._now(), limit)
             if not lane.waiting:
                 return
-            self._spawn(self._one(lane, lane.waiting.popleft()), lane.running)
+            work = self._one(lane, lane.waiting.popleft())
+            task = asyncio.get_running_loop().create_task(work)
+            lane.running.add(task)
+            task.add_done_callback(lane.over)
 
     async def _one(self, lane: _Lane, claim: Claim) -> None:
         try:
@@ -182,8 +185,6 @@ class Dispatcher:
             self._fault(error)
             lane.down, lane.failures = True, lane.failures + 1
             await self._queue.unclaim(claim)
-        finally:
-            lane.more.set()
 
     def _learn(self, lane: _Lane, reached: bool) -> None:
         """Additive increase, multiplicative decrease; at less than one the lane is closed."""

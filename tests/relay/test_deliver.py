@@ -227,9 +227,14 @@ def test_verified_means_trusted_and_named(
         async with SmtpServer(listener, kept) as server:
             host = MailHost(name="hop.test", address="127.0.0.1", port=server.port)
             dialogue = Dialogue(
-                host, limits=replace(LIMITS, handshake=5), clock=Clock(60), tls=client_tls(str(root)),
-                gate=Gate(LIMITS), ehlo="us.test", sni="hop.test",
-            )  # fmt: skip
+                host,
+                limits=replace(LIMITS, handshake=5),
+                clock=Clock(60),
+                tls=client_tls(str(root)),
+                gate=Gate(LIMITS),
+                ehlo="us.test",
+                sni="hop.test",
+            )
             policy = TlsPolicy(level=TlsLevel.VERIFIED)
             hop = Hop(dialogue, policy, login=Login(user="u", password="hunter2"))
             route = Route(domain="d.test", hosts=(host,))
