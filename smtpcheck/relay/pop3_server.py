@@ -221,9 +221,10 @@ class _Conversation:
     async def _start_tls(self) -> None:
         context = self._server.config.context
         assert context is not None
-        if self._channel.take():
+        early, engine = self._channel.take(), server_engine(context)
+        if early and self._server.config.security is not Security.IMPLICIT:
             raise EOFError  # said in the clear behind STLS
-        engine = server_engine(context)
+        engine.feed(early)  # a quick client's hello, here before we were
         async with asyncio.timeout(self._limits.handshake):
             await self._channel.handshake(engine)
         cipher = engine.connection.get_cipher_name() or ""

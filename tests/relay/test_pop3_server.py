@@ -2,6 +2,7 @@
 
 import asyncio
 import poplib
+import socket
 import ssl
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import closing
@@ -149,6 +150,23 @@ def test_poplib_over_implicit_tls(run: Run, tmp_path: Path, ca: ThrowawayCA) -> 
     fill(tmp_path)
     assert run(serving(tmp_path, work, tls(ca, Security.IMPLICIT))) == []
     assert len(left(tmp_path)) == 2
+
+
+def test_a_client_hello_that_came_first_is_tls(run: Run, tmp_path: Path, ca: ThrowawayCA) -> None:
+    """It arrived with the connection, before the server looked; uvloop hands it over at once."""
+
+    async def work(port: int) -> None:
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        hello = trusting(ca).wrap_bio(incoming, outgoing, server_hostname="localhost")
+        with pytest.raises(ssl.SSLWantReadError):
+            hello.do_handshake()
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            client.sendall(outgoing.read())  # the loop is blocked: the server has not run yet
+            client.setblocking(False)
+            answer = await asyncio.get_running_loop().sock_recv(client, 3)
+        assert answer == b"\x16\x03\x03"
+
+    run(serving(tmp_path, work, tls(ca, Security.IMPLICIT)))
 
 
 def test_poplib_over_stls(run: Run, tmp_path: Path, ca: ThrowawayCA) -> None:
