@@ -80,6 +80,14 @@ def ehlo_reply_malformed(case: Case) -> Said:
                 severity=_gravity(broken, bool(untidy)),
             )
             return
+    for refusal in case.refusals:
+        unframed = [QUIRKS[quirk] for quirk in refusal.reply.quirks if quirk in UNFRAMED]
+        if unframed and refusal.command[:4] == "EHLO" and not refusal.reply.permanent:
+            yield Remark(
+                message=f"the reply to EHLO is malformed: {'; '.join(unframed)}",
+                evidence=case.quote(refusal),
+            )
+            return
 
 
 @rule(

@@ -5,6 +5,7 @@ arrives before the handshake stays on this side of it. Both sides of a connectio
 """
 
 import asyncio
+from contextlib import suppress
 from typing import cast
 
 from smtpcheck.net.tls import Engine, TlsError
@@ -107,6 +108,7 @@ class Channel(asyncio.Protocol):
         if self._engine is not None and self._secured:
             self._engine.write(data)
             data = self._engine.pending()
+            self._heed(self._engine)
         self._send(data)
 
     async def drain(self) -> None:
@@ -159,11 +161,14 @@ class Channel(asyncio.Protocol):
             self.opening = (self.opening + data)[:OPENING]
 
     def _decrypt(self, engine: Engine) -> None:
-        try:
+        with suppress(TlsError):  # it is on the engine as well
             self._inbox += engine.read()
-            self._send(engine.pending())
-        except TlsError as error:
-            self._fail(error)
+        self._send(engine.pending())
+        self._heed(engine)
+
+    def _heed(self, engine: Engine) -> None:
+        if engine.broken:
+            self._fail(engine.broken)
         self._ended = self._ended or engine.closed
 
     def _fail(self, error: BaseException) -> None:

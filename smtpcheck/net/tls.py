@@ -40,6 +40,8 @@ class Engine:
         self._errors = errors
         self.closed = False
         """Whether the peer ended the session with close_notify."""
+        self.broken: TlsError | None = None
+        """Why no more can be read or written; what came before it was still handed out."""
 
     def feed(self, data: bytes) -> None:
         """Ciphertext from the peer."""
@@ -66,7 +68,7 @@ class Engine:
         return True
 
     def read(self) -> bytes:
-        """All plaintext that has arrived. Raises TlsError on a broken record."""
+        """All plaintext that has arrived. Raises TlsError when there is none and won't be."""
         chunks = []
         while True:
             try:
@@ -77,16 +79,20 @@ class Engine:
                 self.closed = True
                 break
             except SSL.Error as error:
+                self.broken = self.broken or TlsError(reason(error))
                 if chunks:
                     break
-                raise TlsError(reason(error)) from None
+                raise self.broken from None
         return b"".join(chunks)
 
     def write(self, data: bytes) -> None:
-        """Plaintext for the peer; it becomes pending ciphertext."""
+        """Plaintext for the peer; it becomes pending ciphertext, or is lost on what is broken."""
         view = memoryview(data)
-        while view:
-            view = view[self.connection.send(bytes(view[:_CHUNK])) :]
+        try:
+            while view:
+                view = view[self.connection.send(bytes(view[:_CHUNK])) :]
+        except SSL.Error as error:
+            self.broken = self.broken or TlsError(reason(error))
 
     def close(self) -> None:
         """Queue close_notify; harmless at any time."""
@@ -171,7 +177,7 @@ def client_tls(ca_file: str = "", certificate_file: str = "", key_file: str = ""
     context = SSL.Context(SSL.TLS_METHOD)
     context.set_min_proto_version(SSL.TLS1_VERSION)
     context.set_cipher_list(_CIPHERS)
-    context.set_options(_LEGACY_SERVER_CONNECT | _IGNORE_UNEXPECTED_EOF)
+    context.set_options(_LEGACY_SERVER_CONNECT | _IGNORE_UNEXPECTED_EOF | SSL.OP_NO_RENEGOTIATION)
     context.set_verify(SSL.VERIFY_PEER, _collect)
     trust = _load_trust(context, ca_file)
     if certificate_file:
