@@ -252,19 +252,25 @@ class Dialogue:
         for line in lines:
             yield self._exchange(line, await self._reply(self.limits.reply), began)
 
-    async def content(self, chunks: Iterable[bytes], seconds: float) -> Exchange:
+    async def content(
+        self, chunks: Iterable[bytes], seconds: float, *, command: str = ""
+    ) -> Exchange:
         """Send the octets of a message, framed by the caller, and await the reply to its end.
 
+        `command` goes before them and has no reply of its own (BDAT, RFC 3030 §2).
         `seconds` bound the wait for the reply (RFC 5321 §4.5.3.2.6 asks ten minutes of a queue).
         """
         self.stage = Stage.DATA
         size, began = 0, self._clock.now()
+        if command:
+            self._tap.sent(line := f"{command}\r\n".encode())
+            self._channel.write(line)
         for chunk in chunks:
             size += len(chunk)
             self._channel.write(chunk)
             await self._within(self._channel.drain(), seconds)
         self._tap.sent(b"", note=f"message of {size} octets")
-        return self._exchange("", await self._reply(seconds), began)
+        return self._exchange(command, await self._reply(seconds), began)
 
     async def mail(self, reverse_path: str) -> Exchange:
         """MAIL with no parameters."""

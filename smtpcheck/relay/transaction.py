@@ -133,12 +133,13 @@ class Transaction:
             self._settle(path, outcome_of(answer), answer)
 
     async def _content(self) -> None:
-        content = self._mail.content
+        content, command = self._mail.content, ""
         if self._chunking:
-            content = f"BDAT {len(content)} LAST\r\n".encode() + content
+            command = f"BDAT {len(content)} LAST"
         else:
             content = stuffed(content)
-        said = await self._dialogue.content(self._pieces(content), self._end_of_data)
+        pieces = self._pieces(content)
+        said = await self._dialogue.content(pieces, self._end_of_data, command=command)
         self._settle_all(said.reply)
 
     def _pieces(self, octets: bytes) -> Iterator[bytes]:
