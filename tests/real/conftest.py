@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -9,7 +10,9 @@ from smtpcheck.relay.throwaway import Identity, ThrowawayCA
 from tests.real.aiosmtpd_server import aiosmtpd
 from tests.real.cases import AIOSMTPD, DOVECOT, POSTFIX, Case
 from tests.real.dovecot import Dovecot, dovecot
+from tests.real.hops import MAIN, OURS, Hop, at, raised
 from tests.real.identities import identities
+from tests.real.ours import Relay, relay
 from tests.real.postfix import Postfix, postfix
 from tests.real.rig import Listener, loopback
 
@@ -77,3 +80,33 @@ def aiosmtpd_servers(
             yield
 
     return running
+
+
+@pytest.fixture(params=MAIN)
+def hop(request: pytest.FixtureRequest, ca: ThrowawayCA) -> Iterator[Hop]:
+    """Postfix and Exim in turn, as hops of our relay."""
+    with raised(request.param, ca) as hop:
+        yield hop
+
+
+@pytest.fixture
+def postfix_hop(ca: ThrowawayCA) -> Iterator[Hop]:
+    """Postfix as a hop."""
+    with raised("postfix", ca) as hop:
+        yield hop
+
+
+@pytest.fixture
+def exim_hop(ca: ThrowawayCA) -> Iterator[Hop]:
+    """Exim as a hop."""
+    with raised("exim", ca) as hop:
+        yield hop
+
+
+@pytest.fixture
+def ours(hop: Hop, ca: ThrowawayCA, tmp_path: Path) -> Iterator[Relay]:
+    """Our relay, which sends to the hop by MX and within verified TLS, and relays for it."""
+    tls = {"outgoing": "verified"}
+    world = at(MAIN[hop.name])
+    with relay(OURS, tmp_path, ca, zone=world, tls=tls, networks=["127.0.0.0/8"]) as serving:
+        yield serving

@@ -31,12 +31,10 @@ never_users =
 deliver_drop_privilege
 local_interfaces = <; {interfaces}
 tls_on_connect_ports = 465
-tls_require_ciphers = NORMAL:-VERS-TLS1.0:-VERS-TLS1.1
 smtp_accept_max = 200
 smtp_accept_max_nonmail = 200
 host_lookup =
 rfc1413_query_timeout = 0s
-dsn_advertise_hosts = *
 message_size_limit = 50M
 domainlist relay_domains = {relay_domains}
 acl_smtp_rcpt = rcpt
@@ -66,6 +64,14 @@ begin transports
 begin retry
 * * F,1h,1s
 """
+
+DEFAULTS = {
+    "chunking_advertise_hosts": "*",
+    "dsn_advertise_hosts": "*",
+    "tls_advertise_hosts": "",
+    "tls_require_ciphers": "NORMAL:-VERS-TLS1.0:-VERS-TLS1.1",
+}
+"""What a listener's settings may differ from, each for its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +125,7 @@ def exim(
             inbox=INBOX,
             interfaces=" ; ".join(_interface(each) for each in listeners),
             relay_domains=" : ".join(relay_domains),
-            main=_settings(directory, listeners, settings or {}),
+            main=_settings(directory, listeners, {**DEFAULTS, **(settings or {})}),
             rcpt=rcpt,
             routers=routers,
             transports=transports,

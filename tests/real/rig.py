@@ -84,7 +84,7 @@ def daemon(
             stderr=output,
             start_new_session=True,
         )
-        with _outlived_by_none(process):
+        with outlived_by_none(process):
             if not _listens(process, awaited):
                 output.seek(0)
                 logged = log.read_text() if log and log.exists() else ""
@@ -93,24 +93,26 @@ def daemon(
 
 
 @contextlib.contextmanager
-def _outlived_by_none(process: subprocess.Popen[bytes]) -> Iterator[None]:
+def outlived_by_none(process: subprocess.Popen[bytes]) -> Iterator[None]:
     """End `process` and its session with the block, or when we are killed within it."""
     # Of us, the shell sees only the pipe close. (A death signal would be lost: Postfix and
     # Dovecot change their user, which clears it.)
     script = 'cat; kill -s KILL -- "-$1"'
-    with subprocess.Popen(
-        ["sh", "-c", script, "sh", str(process.pid)],
-        stdin=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    ):
-        try:
-            yield
-        finally:
-            process.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(STOP)
-    process.wait()
+    try:
+        with subprocess.Popen(
+            ["sh", "-c", script, "sh", str(process.pid)],
+            stdin=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        ):
+            try:
+                yield
+            finally:
+                process.terminate()
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(STOP)
+    finally:
+        process.wait()
 
 
 def _listens(process: subprocess.Popen[bytes], awaited: tuple[str, int]) -> bool:
