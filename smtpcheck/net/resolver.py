@@ -16,6 +16,7 @@ from smtpcheck.wire.endpoint import Endpoint, EndpointError, endpoint
 
 if TYPE_CHECKING:
     import dns.asyncresolver
+    import dns.resolver
 
 HOSTS = Path("/etc/hosts")
 
@@ -91,12 +92,26 @@ class Resolver:
             return fact(Answer.MALFORMED, detail=_words(error))
         except OSError as error:
             return fact(Answer.TIMED_OUT, detail=error.strerror or str(error))
+        if stray := _stray(found):
+            return fact(Answer.MALFORMED, detail=stray)
         authentic = bool(found.response.flags & dns.flags.AD)
         canonical = found.canonical_name.to_text(omit_final_dot=True)
         if found.rrset is None:
             return fact(Answer.NO_DATA, canonical=canonical, authentic=authentic)
         values = tuple(sorted(record.to_text() for record in found.rrset))  # a set has no order
         return fact(Answer.FOUND, values=values, canonical=canonical, authentic=authentic)
+
+
+def _stray(found: "dns.resolver.Answer") -> str:
+    """Why an answer without the records that were asked for is not the answer "there are none"."""
+    import dns.flags
+
+    if found.rrset is None and found.response.flags & dns.flags.TC:
+        return "cut short over TCP as well"
+    records = found.response.answer
+    if found.rrset is None and records and all(each.name != found.qname for each in records):
+        return "the answer is about another name"
+    return ""
 
 
 def _failed(error: Exception) -> Answer:

@@ -53,7 +53,7 @@ async def observe_host(target: Target, how: Circumstances, progress: Progress) -
     net = Network(
         limits=how.limits,
         tls=tls,
-        resolver=Resolver(how.resolver, lifetime=how.limits.lookup),
+        resolver=Resolver(how.resolver, lifetime=min(how.limits.lookup, how.limits.run)),
         ehlo=how.ehlo,
         sni=target.verify,
         source=how.source,

@@ -234,7 +234,7 @@ async def serving(
         assert task is not None
         running.add(task)
         try:
-            with suppress(*LOST, Gone):
+            with suppress(*LOST, Gone, asyncio.CancelledError):  # that is how a test ends
                 await behaviour(reader, writer, count).session()
         finally:
             running.discard(task)

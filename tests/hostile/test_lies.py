@@ -8,7 +8,7 @@ import pytest
 from tests.hostile.cases import CASES, Case
 from tests.hostile.program import Measured
 
-GRACE = 10.0
+GRACE = 15.0
 """Seconds beyond the time for the run: to start a process on a machine that is busy with ours."""
 
 PEAK = 100 * 1024
