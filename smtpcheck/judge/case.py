@@ -187,7 +187,9 @@ class Case:
         if not self.welcome:
             return ()
         others = [s for _, s in self.steps if s.probe in (Probe.VERSION, Probe.CLEARTEXT)]
-        return tuple(s for s in others if _shut_out(s) or (self._banned and _torn(s)))
+        passed = {Stage.CONNECT, Stage.GREETING}
+        passed |= {Stage.EHLO, Stage.STARTTLS} if self.tls else set()
+        return tuple(s for s in others if _shut_out(s, passed) or (self._banned and _torn(s)))
 
     @property
     def _banned(self) -> bool:
@@ -273,10 +275,10 @@ def _torn(step: Step) -> bool:
     return bool(failure and failure.stage is Stage.TLS and failure.kind in _CUT)
 
 
-def _shut_out(step: Step) -> bool:
-    """Refused, or cut off before the greeting."""
+def _shut_out(step: Step, passed: set[Stage]) -> bool:
+    """Refused, or cut off at a stage that the dialogue had `passed`."""
     failure = step.failure
-    before = failure and failure.stage in (Stage.CONNECT, Stage.GREETING)
+    before = failure and failure.stage in passed
     return bool(failure and before and failure.kind in _CUT | {Kind.REFUSED} | SILENT)
 
 

@@ -54,10 +54,15 @@ def turned_away(step: Step, main: Step) -> bool:
         return False
     if failure.kind is Kind.THROTTLED:
         return True
-    if failure.kind not in DROPPED or failure.stage not in (Stage.CONNECT, Stage.GREETING):
-        return False
+    passed = {Stage.GREETING} if step is main else _passed(main)
+    return failure.kind in DROPPED and failure.stage in passed
+
+
+def _passed(main: Step) -> set[Stage]:
+    """What the dialogue had behind it when it went on, or ended."""
     welcome = main.greeting is not None and main.greeting.reply.positive
-    return failure.stage is Stage.GREETING if step is main else welcome
+    passed = {Stage.CONNECT, Stage.GREETING} if welcome else set()
+    return passed | ({Stage.EHLO, Stage.STARTTLS} if main.tls else set())
 
 
 def _negotiated(step: Step, main: Step) -> bool:

@@ -221,15 +221,17 @@ def set_up(
 
 @asynccontextmanager
 async def serving(
-    behaviour: type[Peer], address: str = "127.0.0.1", port: int = 0
+    behaviour: type[Peer], address: str = "127.0.0.1", port: int = 0, *, most: int = 0
 ) -> AsyncIterator[int]:
-    """Serve `behaviour` to every connection; the port."""
+    """Serve `behaviour` to every connection; the port. After `most` nobody listens any more."""
     running: set[asyncio.Task[None]] = set()
     count = 0
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal count
         count += 1
+        if count == most:
+            server.close()
         task = asyncio.current_task()
         assert task is not None
         running.add(task)
