@@ -21,7 +21,7 @@ from smtpcheck.wire import address, command, hello, pop3
 from smtpcheck.wire.extension import extensions
 from smtpcheck.wire.reply import Quirk, Reply, ReplyParser
 
-LIMIT = 2048
+LIMIT = 300
 """Octets of a reply here, so that the limit is met."""
 
 OFFERED = frozenset({"SIZE", "8BITMIME", "SMTPUTF8", "DSN", "REQUIRETLS", "BINARYMIME", "CHUNKING"})

@@ -34,7 +34,7 @@ def _process(name: str, runs: int, corpus: Path) -> int:
     done = subprocess.run(
         [
             sys.executable, "-c", f"from tests.fuzz import soak; soak.fuzz({name!r})",
-            str(folder), f"-runs={runs}", "-max_len=4096", "-timeout=5", "-rss_limit_mb=512",
+            str(folder), f"-runs={runs}", "-max_len=1024", "-timeout=5", "-rss_limit_mb=512",
             f"-artifact_prefix={folder}-", "-verbosity=0", "-print_final_stats=1",
         ],
         stderr=subprocess.PIPE, text=True, check=False,
