@@ -1,12 +1,15 @@
 """The real servers, raised once for all rows: a row is an address, a fault a listener."""
 
 import contextlib
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from smtpcheck.relay.throwaway import Identity, ThrowawayCA
+from tests.conftest import Run, Smtpcheck
 from tests.real.aiosmtpd_server import aiosmtpd
 from tests.real.cases import AIOSMTPD, DOVECOT, POSTFIX, Case
 from tests.real.dovecot import Dovecot, dovecot
@@ -14,7 +17,8 @@ from tests.real.hops import MAIN, OURS, Hop, at, raised
 from tests.real.identities import identities
 from tests.real.ours import Relay, relay
 from tests.real.postfix import Postfix, postfix
-from tests.real.rig import Listener, loopback
+from tests.real.rig import NAME, Listener, loopback
+from tests.real.verdicts import Check
 
 Listeners = Callable[[Case], tuple[Listener, ...]]
 
@@ -25,6 +29,22 @@ ROWS = (*POSTFIX, *DOVECOT, *AIOSMTPD)
 def address_of(case: Case) -> str:
     """The address on which `case` lives, one for each row."""
     return loopback(ROWS.index(case))
+
+
+@pytest.fixture
+def check(smtpcheck: Smtpcheck, ca_file: Path, request: pytest.FixtureRequest) -> Check:
+    """Run `smtpcheck host`; with --save-observations, keep what it saw under the row's name."""
+    folder: Path | None = request.config.getoption("--save-observations")
+    name = re.sub(r"\W+", "-", request.node.name).strip("-")
+
+    def run(*arguments: str, **keywords: Any) -> Run:
+        saved = ("--save", str(folder / f"{name}.json")) if folder else ()
+        if folder:
+            folder.mkdir(parents=True, exist_ok=True)
+        fixed = ("--name", NAME, "--ca-file", str(ca_file), "--format", "json", *saved)
+        return smtpcheck("host", *arguments, *fixed, **keywords)
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -1,70 +1,24 @@
 """Every row of the table, on the real server: the cause is found, and nothing else is blamed."""
 
 import contextlib
-import re
 import socket
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
-from typing import Any
 
 import pytest
 
 from smtpcheck.relay.throwaway import Identity
-from tests.conftest import Run, Smtpcheck, unused_port
+from tests.conftest import unused_port
 from tests.real.cases import AIOSMTPD, DOVECOT, POSTFIX, Case
 from tests.real.conftest import address_of
 from tests.real.dovecot import dovecot
 from tests.real.netns import Network, namespace
 from tests.real.postfix import postfix
-from tests.real.rig import NAME, Listener, loopback
+from tests.real.rig import Listener, loopback
+from tests.real.verdicts import Check, agree, rows
 
 pytestmark = pytest.mark.real
 
-QUIET = {"info", "notice"}
-
-Check = Callable[..., Run]
 Issued = Mapping[str, Identity]
-
-
-@pytest.fixture
-def check(
-    smtpcheck: Smtpcheck, ca_file: Path, request: pytest.FixtureRequest
-) -> Callable[..., Run]:
-    """Run `smtpcheck host`; with --save-observations, keep what it saw under the row's name."""
-    folder: Path | None = request.config.getoption("--save-observations")
-    name = re.sub(r"\W+", "-", request.node.name).strip("-")
-
-    def run(*arguments: str, **keywords: Any) -> Run:
-        saved = ("--save", str(folder / f"{name}.json")) if folder else ()
-        if folder:
-            folder.mkdir(parents=True, exist_ok=True)
-        fixed = ("--name", NAME, "--ca-file", str(ca_file), "--format", "json", *saved)
-        return smtpcheck("host", *arguments, *fixed, **keywords)
-
-    return run
-
-
-def findings(report: Mapping[str, Any]) -> dict[str, str]:
-    """The root causes: id, and its severity or "inconclusive"."""
-    roots = [each for each in report["findings"] if not each.get("explained_by")]
-    return {
-        each["id"]: each["severity"] if each["status"] == "fail" else each["status"]
-        for each in roots
-    }
-
-
-def agree(run: Run, expect: Mapping[str, str], status: int) -> None:
-    """The run found what was expected, and blamed the server for nothing more."""
-    found = findings(run.report)
-    loud = {id_: severity for id_, severity in found.items() if severity not in QUIET}
-    hushed = {id_: found.get(id_) for id_, severity in expect.items() if severity in QUIET}
-    messages = [each["message"] for each in run.report["findings"]]
-    assert ({**loud, **hushed}, run.status) == (dict(expect), status), messages
-
-
-def rows(table: tuple[Case, ...]) -> list[Any]:
-    """The table as pytest takes it."""
-    return [pytest.param(case, id=case.title) for case in table]
 
 
 @pytest.mark.parametrize("case", rows(POSTFIX))
