@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 from tests.conftest import need
 from tests.real.postfix import postfix
@@ -32,17 +33,17 @@ def load(port: int, messages: int, address: str = "127.0.0.1") -> float:
 
 
 @contextlib.contextmanager
-def relay(loop: str, *options: str) -> Iterator[int]:
-    """The port of a relay of ours."""
-    with tempfile.TemporaryDirectory(prefix="smtpcheck-bench-") as data:
-        command = [sys.executable, "-m", "smtpcheck", "relay", "--data", data, "--loop", loop]
-        command += ["--listen", "127.0.0.1:0:mx", "--network", "127.0.0.0/8"]
-        command += ["--format", "json"]
-        command += options or ("--smarthost", "127.0.0.1:1")
+def relay(loop: str, *options: str, data: Path | None = None) -> Iterator[tuple[int, int]]:
+    """Port and process id of a relay of ours."""
+    with tempfile.TemporaryDirectory(prefix="smtpcheck-bench-") as own:
+        command = [sys.executable, "-m", "smtpcheck", "relay", "--data", str(data or own)]
+        command += ["--listen", "127.0.0.1:0:mx", "--network", "127.0.0.0/8", "--loop", loop]
+        command += ["--format", "json", *(options or ("--smarthost", "127.0.0.1:1"))]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
             assert process.stdout is not None
             try:
-                yield json.loads(process.stdout.readline())["ports"][0]["port"]
+                ready = json.loads(process.stdout.readline())
+                yield ready["ports"][0]["port"], process.pid
             finally:
                 process.terminate()
                 process.wait(60)
@@ -65,7 +66,11 @@ def their_relay() -> Iterator[tuple[str, int]]:
 
 def main(messages: int, rounds: int) -> None:
     rates: dict[str, list[float]] = {"asyncio": [], "uvloop": [], "postfix": []}
-    with relay("asyncio") as ours, relay("uvloop") as fast, their_relay() as (address, port):
+    with (
+        relay("asyncio") as (ours, _),
+        relay("uvloop") as (fast, _),
+        their_relay() as (address, port),
+    ):
         for warm in (True, *(False for _ in range(rounds))):
             count = messages // 5 if warm else messages
             measured = {
