@@ -174,8 +174,10 @@ class Agent:
         return Hop(dialogue, policy, login=login, keep=self._keep)
 
     def _keep(self, hop: Hop) -> bool:
-        if self._closing:
-            return False
+        """For another message; or ended aside, as nobody is to wait for the reply to QUIT."""
+        if self._closing or not hop.usable:
+            self._end(hop)
+            return True
         self._idle.setdefault((hop.host, hop.policy), []).append(hop)
         asyncio.get_running_loop().call_later(IDLE, self._expire, hop, hop.transactions)
         return True
@@ -186,9 +188,12 @@ class Agent:
             idle.remove(hop)
             if not idle:
                 del self._idle[hop.host, hop.policy]
-            task = asyncio.get_running_loop().create_task(hop.quit())
-            self._ending.add(task)
-            task.add_done_callback(self._ending.discard)
+            self._end(hop)
+
+    def _end(self, hop: Hop) -> None:
+        task = asyncio.get_running_loop().create_task(hop.quit())
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
 
     async def close(self) -> None:
         """End what is idle."""

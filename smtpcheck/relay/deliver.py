@@ -89,8 +89,12 @@ async def _at(
     """One host: on a connection that is open, and on a new one when that proves dead."""
     for fresh in (False, True):
         hop = dial(host, policy, fresh)
-        refusal = await hop.open()
-        done = _everybody(mail, refusal) if refusal else await _transactions(hop, mail)
+        try:
+            refusal = await hop.open()
+            done = _everybody(mail, refusal) if refusal else await _transactions(hop, mail)
+        except BaseException:  # we are told to stop
+            await hop.abandon()
+            raise
         if not done.stale:
             break
     await hop.release()

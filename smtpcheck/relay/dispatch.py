@@ -17,6 +17,8 @@ from smtpcheck.relay.queue import Claim, Queue, QueueError, Settlement, StaleErr
 
 MAX_LANES = 500
 """Destinations worked on at once."""
+MAX_ALARMS = 1000
+"""Hundreds of messages warned about or given up before anything else is looked at."""
 INITIAL = 5
 """Connections at once to a destination of which nothing is known."""
 LOOK = 60.0
@@ -104,8 +106,12 @@ class Dispatcher:
     async def _look(self) -> float:
         """Open lanes for all that is due; seconds until there may be more."""
         now = self._now()
-        for claim in await self._queue.claim_alarmed(now, 100):
-            await self._settle(self._office.after_alarm(claim, now))
+        for _ in range(MAX_ALARMS):
+            alarmed = await self._queue.claim_alarmed(now, 100)
+            if not alarmed:
+                break
+            done = (self._office.after_alarm(claim, now) for claim in alarmed)
+            await asyncio.gather(*map(self._settle, done))
         for destination in await self._queue.ready(now, MAX_LANES + len(self._lanes)):
             self._open(destination.domain, destination.failures)
         due = await self._queue.next_due(now)

@@ -38,7 +38,7 @@ from smtpcheck.relay.sqlite_queue import SqliteQueue
 from smtpcheck.relay.throwaway import ThrowawayCA
 from smtpcheck.relay.transcripts import Transcripts
 
-GRACE = 30.0
+GRACE = 10.0
 """Seconds that transactions under way get at a stop."""
 PRUNE = 3600.0
 """Seconds between two looks for what may be forgotten."""

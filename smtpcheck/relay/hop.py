@@ -94,6 +94,9 @@ class NextHop(Protocol):
     async def release(self) -> None:
         """Not needed any more: keep it for another, or end it."""
 
+    async def abandon(self) -> None:
+        """Cut it at once."""
+
 
 class Hop:
     """A NextHop over a Dialogue."""
@@ -226,9 +229,13 @@ class Hop:
         return replace(whole, events=events)
 
     async def release(self) -> None:
-        """Kept for another message, or ended."""
-        if not (self.usable and self._keep(self)):
+        """Kept for another message, or ended; `keep` may see to either."""
+        if not self._keep(self):
             await self.quit()
+
+    async def abandon(self) -> None:
+        """Cut it at once."""
+        await self._end(Stop(Failure(stage=Stage.QUIT, kind=Kind.LOCAL, detail="broken off")))
 
     async def quit(self) -> None:
         """A polite end."""

@@ -288,3 +288,41 @@ def test_a_restart_takes_up_what_waits(tmp_path: Path) -> None:
         assert len(server.contents) == 1
 
     asyncio.run(main())
+
+
+def test_a_dead_domain_delays_nobody_else_and_a_stop_does_not_wait_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A host that accepts connections and is silent, with a hundred messages waiting for it."""
+    monkeypatch.setattr("smtpcheck.relay.engine.GRACE", 0.2)
+
+    async def main() -> float:
+        server = NextHopServer(ehlo=ESMTP)
+        async with next_hop(server):
+            silent = await asyncio.start_server(hold, "127.0.0.2", server.port)
+            zone = {
+                ("silent.test", "A"): ("127.0.0.2",),
+                **{(f"d{n}.test", "A"): ("127.0.0.1",) for n in range(5)},
+            }
+            async with engine(replace(HOME, mx_port=server.port), zone) as running:
+                await send(running, *(f"u{n}@silent.test" for n in range(100)))
+                for _ in range(20):
+                    await send(running, "x@silent.test")
+                began = time.monotonic()
+                for _ in range(4):
+                    await send(running, *(f"good@d{n}.test" for n in range(5)))
+                await until(lambda: arrived(server, 20))
+                took = time.monotonic() - began
+                left = await running.queue.entries(Selection(), limit=99)
+                assert len(left) == 21
+            silent.close()
+        return took
+
+    async def arrived(server: NextHopServer, count: int) -> bool:
+        return len(server.contents) >= count
+
+    async def hold(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    assert asyncio.run(main()) < 4  # less than the silent one is waited for

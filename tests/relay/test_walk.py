@@ -80,6 +80,9 @@ class FakeHop:
     async def release(self) -> None:
         pass
 
+    async def abandon(self) -> None:
+        raise AssertionError("nobody was told to stop")
+
 
 def route(count: int) -> Route:
     hosts = [MailHost(name=f"mx{n}.test", address=f"192.0.2.{n}") for n in range(count)]
