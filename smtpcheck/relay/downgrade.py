@@ -61,6 +61,13 @@ def fitted(mail: Mail, offers: frozenset[str]) -> Mail | Reply:
 
 def seven_bit(content: bytes) -> bytes | None:
     """`content` in ASCII, its 8-bit parts encoded (RFC 6152 §3), or None where that can't be."""
+    try:
+        return _converted(content)
+    except Exception:  # the email package raises many kinds on what is not quite mail
+        return None
+
+
+def _converted(content: bytes) -> bytes | None:
     message = message_from_bytes(content, policy=policy.compat32)
     for part in message.walk():
         if part.get_content_type() in ("multipart/signed", "multipart/encrypted"):
