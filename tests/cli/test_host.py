@@ -158,8 +158,8 @@ def test_an_unknown_host_is_2_and_a_dead_resolver_3() -> None:
         assert bare.status == 1
         assert [f["id"] for f in bare.report["findings"]] == ["domain-undeliverable"]
     with Naming(None) as port:
-        resolver = ("--resolver", f"127.0.0.1:{port}", "--timeout", "2s")
-        run = run_smtpcheck("host", "m.test", *resolver, "--format", "json")
+        asked = ("--resolver", f"127.0.0.1:{port}", "--timeout", "2s")
+        run = run_smtpcheck("host", "m.test", *asked, "--format", "json")
         assert run.status == 3
         assert [f["id"] for f in run.report["findings"]] == ["dns-inconclusive"]
 
