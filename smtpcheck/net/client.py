@@ -63,8 +63,7 @@ class Dialogue:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> bool:
-        if self._admitted:
-            self._gate.leave()
+        self._make_room()
         if isinstance(error, Stop):
             self.failure = error.failure
             self._tap.remark(str(error.failure))
@@ -279,19 +278,40 @@ class Dialogue:
         self._seen["mail"] = exchange
         return exchange
 
+    async def mail_and_quit(self, reverse_path: str) -> Exchange:
+        """MAIL and QUIT in one write, for a server that offers PIPELINING (RFC 2920 §3.1)."""
+        self.stage = Stage.MAIL
+        replies = self.pipelined((f"MAIL FROM:<{reverse_path}>", "QUIT"))
+        self._seen["mail"] = exchange = await anext(replies)
+        await self._parting(anext(replies))
+        return exchange
+
     async def quit(self) -> None:
         """QUIT and see how the server lets go; never ends in a failure of its own."""
+        await self._parting(self._quit())
+
+    async def _quit(self) -> Exchange:
+        self._surplus()
+        self._tap.sent(b"QUIT\r\n")
+        began = self._clock.now()
+        self._channel.write(b"QUIT\r\n")
+        self._make_room()
+        return self._exchange("QUIT", await self._reply(self.limits.quit), began)
+
+    async def _parting(self, farewell: Awaitable[Exchange]) -> None:
         self.stage = Stage.QUIT
         exchange: Exchange | None = None
         try:
-            self._surplus()
-            self._tap.sent(b"QUIT\r\n")
-            began = self._clock.now()
-            self._channel.write(b"QUIT\r\n")
-            exchange = self._exchange("QUIT", await self._reply(self.limits.quit), began)
+            exchange = await farewell
         except Stop as stop:
             self._tap.remark(str(stop.failure))
         self._seen["ending"] = Ending(quit=exchange, closed_by_server=self._channel.ended)
+
+    def _make_room(self) -> None:
+        """Let the next one in: our QUIT arrives before it, so the server sees no more of us."""
+        if self._admitted:
+            self._admitted = False
+            self._gate.leave()
 
     # Waiting, with a bound on everything.
 

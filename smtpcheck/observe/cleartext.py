@@ -10,7 +10,10 @@ async def probe(host: MailHost, net: Network) -> Step:
     async with net.dialogue(host, Probe.CLEARTEXT) as dialogue:
         await dialogue.connect()
         await dialogue.greeting()
-        await dialogue.ehlo()
-        await dialogue.mail("")
-        await dialogue.quit()
+        offered = await dialogue.ehlo()
+        if offered.offers("PIPELINING"):
+            await dialogue.mail_and_quit("")
+        else:
+            await dialogue.mail("")
+            await dialogue.quit()
     return dialogue.step()

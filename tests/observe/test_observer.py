@@ -206,3 +206,46 @@ def test_a_dead_resolver_is_an_observation_without_steps() -> None:
     observation = asyncio.run(host("m.test", None))
     assert {lookup.answer for lookup in observation.dns} == {Answer.TIMED_OUT}
     assert observation.steps == ()
+
+
+def test_quit_goes_out_with_mail_where_the_server_takes_both_at_once() -> None:
+    """RFC 2920 §3.1: QUIT may be the last of a group; a round trip less on every port for users."""
+    heard: list[bytes] = []
+
+    async def taking_both(reader: Reader, writer: Writer) -> None:
+        writer.write(b"220 peer.test\r\n")
+        await reader.readline()
+        writer.write(b"250-peer.test\r\n250 PIPELINING\r\n")
+        while line := await reader.readline():
+            heard.append(line)
+            if line.startswith(b"QUIT"):
+                writer.write(b"530 5.7.0 TLS first\r\n" * (len(heard) > 1) + b"221 bye\r\n")
+                return
+
+    observation, _ = observe(taking_both, Role.SUBMISSION)
+    step = only(observation, Probe.CLEARTEXT)
+    assert heard[-2:] == [b"MAIL FROM:<>\r\n", b"QUIT\r\n"]
+    assert step.mail is not None
+    assert step.mail.reply.code == 530
+    assert step.ending is not None
+    assert step.ending.quit is not None
+    assert step.ending.quit.reply.code == 221
+
+
+def test_who_waits_for_a_goodbye_holds_up_nobody() -> None:
+    """With one connection at a time, the next comes when QUIT is sent, not when it is answered."""
+    sulking = says(b"250 peer.test\r\n")
+    patient = replace(FAST, connections=1, quit=1.0)
+
+    async def main() -> Observation:
+        async with peer(sulking) as one, peer(sulking) as other:
+            ports = tuple(
+                Port(number=number, role=Role.MX, security=Security.STARTTLS)
+                for number in (one, other)
+            )
+            target = Target(given="127.0.0.1", host="127.0.0.1", ports=ports)
+            return await observe_host(target, Circumstances(limits=patient), quiet)
+
+    first, second = asyncio.run(main()).steps
+    assert first.took >= patient.quit
+    assert second.began < first.began + patient.quit / 2
