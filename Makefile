@@ -1,13 +1,16 @@
 # make demo   raise the embedded relay on loopback and check it
 # make test   lint, types and tests; real-server tests skip what is not installed
-# make clean  remove what the two made
+# make soak   fuzz every parser with atheris: make soak RUNS=1000000
+# make bench  against swaks and sslyze, and behind 100 ms; needs root, Postfix, Dovecot and swaks
+# make clean  remove what they made
 #
-# No root, and no network once pip is done.
+# No root, and no network once pip is done, unless said otherwise.
 
 PYTHON ?= python3
 BIN := .venv/bin
+RUNS ?= 1000000
 
-.PHONY: demo test clean
+.PHONY: demo test soak bench clean
 .DELETE_ON_ERROR:
 
 demo: .venv/package
@@ -19,8 +22,15 @@ test: .venv/package-test
 	$(BIN)/mypy
 	$(BIN)/pytest
 
+soak: .venv/package-soak
+	$(BIN)/python -m tests.fuzz.soak --runs $(RUNS)
+
+bench: .venv/package-test
+	$(BIN)/python -m benchmarks.host
+	$(BIN)/python -m benchmarks.latency
+
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+	rm -rf .venv .soak .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
 
 .venv/package: pyproject.toml | .venv/pyvenv.cfg
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
@@ -29,6 +39,10 @@ clean:
 .venv/package-test: pyproject.toml | .venv/pyvenv.cfg
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 	@touch $@ .venv/package
+
+.venv/package-soak: .venv/package-test
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'atheris>=3.1'
+	@touch $@
 
 .venv/pyvenv.cfg:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
