@@ -4,10 +4,10 @@ Law: values alone; reading them from a file or the command line is done elsewher
 mailbox exists here or not at all.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from pathlib import Path
 from urllib.parse import quote
@@ -119,9 +119,11 @@ class Config:
 
     def may_relay(self, address: str) -> bool:
         """Whether the client at `address` is one of ours."""
-        if not self.networks:
-            return False
-        return _within(address, self.networks)
+        return bool(self.networks) and self._ours(address)
+
+    @cached_property
+    def _ours(self) -> Callable[[str], bool]:
+        return lru_cache(maxsize=1024)(partial(_within, self.networks))
 
     def policy_for(self, domain: str) -> TlsPolicy:
         """What TLS to `domain` must be like."""
@@ -157,8 +159,7 @@ class Config:
         return self.mailboxes | of_users | {self.postmaster}
 
 
-@lru_cache(maxsize=1024)
-def _within(address: str, networks: tuple[Network, ...]) -> bool:
+def _within(networks: tuple[Network, ...], address: str) -> bool:
     client = ip_address(address.partition("%")[0])
     client = getattr(client, "ipv4_mapped", None) or client
     return any(client in network for network in networks)

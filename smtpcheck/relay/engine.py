@@ -247,7 +247,7 @@ class Engine:
             except QueueError as error:
                 self._fault(error)
             if self.transcripts:
-                self.transcripts.prune(time.time() - self.config.keep)
+                await self.transcripts.prune(time.time() - self.config.keep)
             await asyncio.sleep(PRUNE)
 
     async def stop(self) -> None:

@@ -77,7 +77,7 @@ class Reception:
         """Keep the transcript with the messages that came by this session."""
         record, message_ids = self._sessions.pop(id(info), (None, []))
         if record and message_ids and self._transcripts:
-            self._transcripts.session(message_ids, record.transcript())
+            self._transcripts.session(message_ids, record)
 
     def authenticate(self, info: SessionInfo, credentials: Credentials) -> Answer:
         """By password; nobody acts for somebody else. Guessing is slowed down."""

@@ -174,12 +174,12 @@ def insert(db: sqlite3.Connection, arrivals: Sequence[Arrival]) -> None:
             domain = domain_of(path.address)
             domains[domain] = min(each.now, domains.get(domain, each.now))
             recipients.append((message_id, position, domain, State.QUEUED, each.now))
-    _insert_many(db, "message (id, received, alarm, spooled, envelope, data)", messages)
-    _insert_many(db, "recipient (message, position, domain, state, due)", recipients)
-    _insert_many(db, "destination (domain, due)", list(domains.items()), _EARLIER)
+    insert_many(db, "message (id, received, alarm, spooled, envelope, data)", messages)
+    insert_many(db, "recipient (message, position, domain, state, due)", recipients)
+    insert_many(db, "destination (domain, due)", list(domains.items()), _EARLIER)
 
 
-def _insert_many(
+def insert_many(
     db: sqlite3.Connection, into: str, rows: Sequence[tuple[Any, ...]], otherwise: str = ""
 ) -> None:
     """In few statements, of 32 rows, 16, and so on: there are six texts to keep prepared."""

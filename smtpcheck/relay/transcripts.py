@@ -8,6 +8,7 @@ leaves a row.
 import asyncio
 import sqlite3
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,6 +20,8 @@ import msgspec
 from smtpcheck.facts.delivery import Attempt
 from smtpcheck.facts.transcript import Transcript
 from smtpcheck.relay.queue import QueueError
+from smtpcheck.relay.record import Record, unpacked
+from smtpcheck.relay.rows import insert_many
 from smtpcheck.relay.writer import Writer
 
 SCHEMA = """
@@ -32,16 +35,14 @@ CREATE TABLE IF NOT EXISTS attempt (
 CREATE INDEX IF NOT EXISTS attempt_at ON attempt(at);
 """
 
-_SESSION = "INSERT INTO session VALUES (?, ?, ?)"
-_ATTEMPT = "INSERT OR REPLACE INTO attempt VALUES (?, ?, ?, ?, ?)"
+_OVER = """ON CONFLICT (message, started) DO UPDATE SET ended = excluded.ended,
+    data = excluded.data"""
 SOON = 0.05
 """Seconds that a transcript waits for company; what a crash may cost of it."""
 MAX_WAITING = 10_000
-"""Statements kept while the disk is slow; the oldest are dropped."""
+"""Rows kept while the disk is slow; the oldest are dropped."""
 
-_Statement = tuple[str, tuple[Any, ...]]
 _encode = msgspec.json.Encoder().encode
-_transcript = msgspec.json.Decoder(Transcript).decode
 _attempt = msgspec.json.Decoder(Attempt).decode
 
 
@@ -51,25 +52,28 @@ class Transcripts:
     def __init__(self, data: Path) -> None:
         """Raises QueueError."""
         self._writer = Writer(data / "transcripts.db", SCHEMA, durable=False)
-        self._waiting: list[_Statement] = []
+        self._sessions: list[tuple[str, float, bytes]] = []
+        self._attempts: list[tuple[str, float, float | None, float, bytes]] = []
         self._writing: asyncio.Task[None] | None = None
 
-    def session(self, message_ids: Iterable[str], transcript: Transcript) -> None:
+    def session(self, message_ids: Iterable[str], record: Record) -> None:
         """How these messages came in."""
-        at = time()
-        self._later(*((_SESSION, (each, at, transcript)) for each in message_ids))
+        at, packed = time(), record.packed()
+        self._sessions += ((message_id, at, packed) for message_id in message_ids)
+        self._soon()
 
     def attempt(self, message_id: str, attempt: Attempt, *, over: bool) -> None:
         """An attempt that begins, or the same when it is over."""
         slim = replace(attempt, route=replace(attempt.route, hosts=()))
         ended = attempt.ended.timestamp() if over else None
         started = attempt.started.timestamp()
-        self._later((_ATTEMPT, (message_id, started, ended, time(), slim)))
+        self._attempts.append((message_id, started, ended, time(), _encode(slim)))
+        self._soon()
 
     async def sessions(self, message_id: str) -> tuple[Transcript, ...]:
         """How a message came in."""
         query = "SELECT data, at FROM session WHERE message = ? ORDER BY at"
-        return tuple(_transcript(data) for data, _ in await self._rows(query, message_id))
+        return tuple(unpacked(data) for data, _ in await self._rows(query, message_id))
 
     async def attempts(self, message_id: str) -> tuple[tuple[Attempt, bool], ...]:
         """Attempts, oldest first, each with whether it came to its end."""
@@ -81,29 +85,25 @@ class Transcripts:
         await self._written()
         return await self._writer.do(lambda db: db.execute(query, (message_id,)).fetchall())
 
-    def prune(self, before: float) -> None:
+    async def prune(self, before: float) -> None:
         """Forget what was written before."""
-        self._later(
-            ("DELETE FROM session WHERE at < ?", (before,)),
-            ("DELETE FROM attempt WHERE at < ?", (before,)),
-        )
+        with suppress(QueueError):
+            await self._writer.do(partial(_prune, before))
 
-    def _later(self, *statements: _Statement) -> None:
-        """Soon, with all that comes meanwhile: one hand-over for many."""
-        self._waiting += statements
-        if len(self._waiting) > MAX_WAITING:
-            del self._waiting[:-MAX_WAITING]
+    def _soon(self) -> None:
+        """Written with all that comes meanwhile: one hand-over for many."""
+        for rows in (self._sessions, self._attempts):
+            del rows[:-MAX_WAITING]
         if self._writing is None:
             self._writing = asyncio.get_running_loop().create_task(self._write())
 
     async def _write(self) -> None:
-        while self._waiting:
+        while self._sessions or self._attempts:
             await asyncio.sleep(SOON)
-            statements, self._waiting = self._waiting, []
-            try:
-                await self._writer.do(partial(_execute, statements))
-            except QueueError:
-                continue  # the queue's own storage speaks for itself
+            sessions, self._sessions = self._sessions, []
+            attempts, self._attempts = self._attempts, []
+            with suppress(QueueError):  # the queue's own storage speaks for itself
+                await self._writer.do(partial(_insert, sessions, attempts))
         self._writing = None
 
     async def _written(self) -> None:
@@ -116,7 +116,11 @@ class Transcripts:
         await self._writer.close()
 
 
-def _execute(statements: list[_Statement], db: sqlite3.Connection) -> None:
-    for text, values in statements:
-        *plain, last = values
-        db.execute(text, (*plain, last if isinstance(last, float) else _encode(last)))
+def _insert(sessions: list[Any], attempts: list[Any], db: sqlite3.Connection) -> None:
+    insert_many(db, "session (message, at, data)", sessions)
+    insert_many(db, "attempt (message, started, ended, at, data)", attempts, _OVER)
+
+
+def _prune(before: float, db: sqlite3.Connection) -> None:
+    db.execute("DELETE FROM session WHERE at < ?", (before,))
+    db.execute("DELETE FROM attempt WHERE at < ?", (before,))
