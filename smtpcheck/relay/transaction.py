@@ -87,7 +87,9 @@ class Transaction:
         if "PIPELINING" in self._offers:
             numbers = iter(range(len(lines)))
             async for exchange in self._dialogue.pipelined(lines):
-                self._heed(next(numbers), exchange.reply)
+                number = next(numbers)
+                self._heed(number, exchange.reply)
+                self._dialogue.stage = self._stage(number + 1)
         else:
             await self._one_by_one(lines)
         if self._accepted:
@@ -98,6 +100,7 @@ class Transaction:
 
     async def _one_by_one(self, lines: list[str]) -> None:
         for number, line in enumerate(lines):
+            self._dialogue.stage = self._stage(number)
             refused = number > 0 and not self._open_paths() and not self._again
             if not refused and (line != "DATA" or self._accepted):
                 self._heed(number, (await self._dialogue.command(line)).reply)
@@ -106,18 +109,22 @@ class Transaction:
     def _chunking(self) -> bool:
         return "CHUNKING" in self._offers
 
+    def _stage(self, number: int) -> Stage:
+        """Of the line with that number."""
+        if number == 0:
+            return Stage.MAIL
+        return Stage.RCPT if number <= len(self._mail.forward_paths) else Stage.DATA
+
     def _heed(self, number: int, answer: Reply) -> None:
         """The reply to the line with that number."""
         paths = self._mail.forward_paths
         if number == 0:
             self._begun = True
-            self._dialogue.stage = Stage.RCPT
             if not answer.positive:
                 self._settle_all(answer)
         elif number <= len(paths):
             self._heed_recipient(paths[number - 1], answer)
         else:
-            self._dialogue.stage = Stage.DATA
             self._go_ahead = answer.code == 354
             if not self._go_ahead:
                 self._settle_all(answer)
