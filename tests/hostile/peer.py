@@ -54,7 +54,7 @@ class Peer:
             elif verb == b"STARTTLS":
                 await self.starttls()
             elif verb.startswith(b"MAIL"):
-                await self.send(b"530 5.7.0 Must issue a STARTTLS command first\r\n")
+                await self.mail()
             elif verb.startswith(b"QUIT"):
                 return await self.quit()
             else:
@@ -84,6 +84,9 @@ class Peer:
     async def flight(self, octets: bytes) -> None:
         """What the server says at once within the handshake."""
         await self.raw(octets)
+
+    async def mail(self) -> None:
+        await self.send(b"530 5.7.0 Must issue a STARTTLS command first\r\n")
 
     async def quit(self) -> None:
         await self.send(b"221 2.0.0 bye\r\n")
