@@ -40,8 +40,8 @@ class Files:
     """What delivery asks of the file system; a test's subclass fails or dies at any of these."""
 
     def make(self, mailbox: Path) -> None:
-        """The three directories, durably."""
-        for part in ("tmp", "new", "cur"):
+        """The three directories, durably; new/ last, as its presence says that all are there."""
+        for part in ("tmp", "cur", "new"):
             (mailbox / part).mkdir(mode=0o700, parents=True, exist_ok=True)
         self.sync(mailbox)
         self.sync(mailbox.parent)
