@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from smtpcheck.facts.delivery import Attempt, Because, Outcome, RecipientOutcome, Route
 from smtpcheck.facts.dns import Lookup
@@ -26,9 +27,10 @@ from smtpcheck.policy.route import NoRoute, Own, Question
 from smtpcheck.relay import maildir
 from smtpcheck.relay.config import Config
 from smtpcheck.relay.config import maildir as maildir_of
-from smtpcheck.relay.deliver import walk
+from smtpcheck.relay.deliver import Dial, walk
 from smtpcheck.relay.downgrade import Mail
-from smtpcheck.relay.hop import Hop, TlsPolicy
+from smtpcheck.relay.hop import Hop, TlsLevel, TlsPolicy
+from smtpcheck.relay.lmtp import LmtpDialogue, LmtpHop
 from smtpcheck.relay.queue import Claim
 from smtpcheck.wire.endpoint import is_literal
 from smtpcheck.wire.reply import reply
@@ -43,6 +45,7 @@ IDLE = 5.0
 """Seconds that a connection waits for another message."""
 UNREADABLE = reply(451, "4.3.0 The message can't be read from the spool")
 
+D = TypeVar("D", bound=Dialogue)
 Told = Callable[[str, Attempt], None]
 """Hears of each attempt as it begins, with the id of its message."""
 
@@ -75,22 +78,27 @@ class Agent:
 
     async def deliver(self, claim: Claim) -> tuple[Attempt, ...]:
         """Try once."""
-        if self._config.is_local(claim.domain):
-            return (await self._locally(claim),)
+        config = self._config
+        if config.is_local(claim.domain):
+            if config.lmtp is None:
+                return (await self._locally(claim),)
+            store = Route(domain=claim.domain, hosts=(config.lmtp,), because=Because.LOCAL)
+            return await self._along(store, claim, self._dial_store, TlsPolicy(level=TlsLevel.NONE))
         found = await self._route(claim.domain)
         if isinstance(found, NoRoute):
             return (_nowhere(claim, found),)
+        return await self._along(found, claim, self._dial, config.policy_for(claim.domain))
+
+    async def _along(
+        self, route: Route, claim: Claim, dial: Dial, policy: TlsPolicy
+    ) -> tuple[Attempt, ...]:
         content = await _content(claim)
         if content is None:
-            return (_unreadable(claim, found),)
+            return (_unreadable(claim, route),)
         paths = tuple(claim.envelope.forward_paths[r.position] for r in claim.recipients)
-        return await walk(
-            found,
-            Mail(envelope=claim.envelope, content=content, forward_paths=paths),
-            dial=self._dial,
-            policy=self._config.policy_for(claim.domain),
-            told=partial(self._told, claim.envelope.message_id),
-        )
+        mail = Mail(envelope=claim.envelope, content=content, forward_paths=paths)
+        told = partial(self._told, claim.envelope.message_id)
+        return await walk(route, mail, dial=dial, policy=policy, told=told)
 
     # Here.
 
@@ -102,9 +110,6 @@ class Agent:
         )
         route = Route(domain=claim.domain, because=Because.LOCAL)
         return Attempt(route=route, started=began, ended=_now(), outcomes=outcomes)
-
-    def _put_all(self, claim: Claim) -> tuple[RecipientOutcome, ...]:
-        return tuple(self._put(claim, each.address, each.tries) for each in claim.recipients)
 
     def _put(self, claim: Claim, address: str, tries: int) -> RecipientOutcome:
         mailbox = self._config.mailbox_of(address)
@@ -161,7 +166,14 @@ class Agent:
             hop = idle.pop()
             if hop.usable:
                 return hop
-        dialogue = Dialogue(
+        login = self._config.smarthost.login if self._config.smarthost else None
+        return Hop(self._dialogue(Dialogue, host), policy, login=login, keep=self._keep)
+
+    def _dial_store(self, host: MailHost, policy: TlsPolicy, _: bool) -> Hop:
+        return LmtpHop(self._dialogue(LmtpDialogue, host), policy)
+
+    def _dialogue(self, kind: type[D], host: MailHost) -> D:
+        return kind(
             host,
             limits=self._limits,
             clock=Clock(self._limits.run),
@@ -170,8 +182,6 @@ class Agent:
             ehlo=self._config.hostname,
             sni="" if is_literal(host.name) else host.name,
         )
-        login = self._config.smarthost.login if self._config.smarthost else None
-        return Hop(dialogue, policy, login=login, keep=self._keep)
 
     def _keep(self, hop: Hop) -> bool:
         """For another message; or ended aside, as nobody is to wait for the reply to QUIT."""

@@ -12,7 +12,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address
 from pathlib import Path
 from urllib.parse import quote
 
-from smtpcheck.facts.host import Security
+from smtpcheck.facts.host import MailHost, Security
 from smtpcheck.relay.hop import Login, TlsPolicy
 from smtpcheck.relay.listener import ListenerLimits
 from smtpcheck.relay.queue import domain_of
@@ -45,6 +45,8 @@ class Listen:
     address: str = "127.0.0.1"
     port: int = 0
     role: PortRole = PortRole.MX
+    security: Security | None = None
+    """Where unsaid, implicit TLS on submissions and pop3s, STARTTLS (STLS) on the others."""
 
     def __str__(self) -> str:
         address = f"[{self.address}]" if ":" in self.address else self.address
@@ -86,6 +88,8 @@ class Config:
     local_domains: frozenset[str] = frozenset()
     mailboxes: frozenset[str] = frozenset()
     catch_all: str = ""
+    lmtp: MailHost | None = None
+    """Who keeps the local mailboxes instead of our Maildirs; `address` may be a socket file."""
     networks: tuple[Network, ...] = ()
     smarthost: Smarthost | None = None
     resolver: str = ""

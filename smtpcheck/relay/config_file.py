@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import yaml
 
 from smtpcheck.blame import BadInputError
-from smtpcheck.facts.host import Security
+from smtpcheck.facts.host import MailHost, Security
 from smtpcheck.relay.config import Config, Listen, Network, PortRole, Smarthost
 from smtpcheck.relay.hop import Login, TlsLevel, TlsPolicy
 from smtpcheck.relay.listener import ListenerLimits
@@ -209,6 +209,20 @@ def _server(node: yaml.Node, key: str) -> str:
     return text
 
 
+def _lmtp(node: yaml.Node, key: str) -> MailHost:
+    """A socket file, or ADDRESS:PORT."""
+    text = _text(node, key)
+    if text.startswith("/"):
+        return MailHost(name="lmtp", address=text, security=Security.NONE)
+    try:
+        store = endpoint(text)
+    except EndpointError as error:
+        raise _Fault(node, key, str(error)) from None
+    if not store.literal or store.port is None:
+        raise _Fault(node, key, "must be ADDRESS:PORT or the path of a socket")
+    return MailHost(name="lmtp", address=store.host, port=store.port, security=Security.NONE)
+
+
 def _users(node: yaml.Node, key: str) -> dict[str, str]:
     return {
         str(name.value): _text(value, f"{key}.{name.value}") for name, value in _pairs(node, key)
@@ -258,6 +272,7 @@ _LISTENER: dict[str, tuple[str, Reader]] = {
     "address": ("address", _address),
     "port": ("port", partial(_number, 0, 65535)),
     "role": ("role", partial(_one_of, PortRole)),
+    "security": ("security", partial(_one_of, Security)),
 }
 _SMARTHOST: dict[str, tuple[str, Reader]] = {
     "host": ("host", _text),
@@ -270,6 +285,7 @@ _LOCAL: dict[str, tuple[str, Reader]] = {
     "domains": ("local_domains", lambda n, k: frozenset(_list(_domain, n, k))),
     "mailboxes": ("mailboxes", lambda n, k: frozenset(_list(_mailbox, n, k))),
     "catch-all": ("catch_all", _mailbox),
+    "lmtp": ("lmtp", _lmtp),
 }
 _TLS: dict[str, tuple[str, Reader]] = {
     "certificate": ("certificate", _path),

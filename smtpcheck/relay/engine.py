@@ -184,7 +184,8 @@ class Engine:
     def _server(self, listen: Listen, context: SSL.Context) -> SmtpServer | Pop3Server:
         config = self.config
         secure = listen.role in (PortRole.SUBMISSIONS, PortRole.POP3S)
-        security = Security.IMPLICIT if secure else Security.STARTTLS
+        usual = Security.IMPLICIT if secure else Security.STARTTLS
+        security = listen.security or usual
         if not listen.role.mail:
             pop3 = Pop3Config(
                 address=listen.address,

@@ -20,6 +20,7 @@ data: state
 listeners:
   - {address: 127.0.0.1, port: 2525, role: mx}
   - {address: "::1", port: 0, role: pop3s}
+  - {port: 2627, role: mx, security: none}
 users: {alice: s3cret, bob@example.test: other}
 local:
   domains: [Example.test, example.org]
@@ -55,6 +56,7 @@ def test_a_full_file(tmp_path: Path) -> None:
     assert config.listen == (
         Listen(port=2525, role=PortRole.MX),
         Listen(address="::1", role=PortRole.POP3S),
+        Listen(port=2627, role=PortRole.MX, security=Security.NONE),
     )
     assert config.users == {"alice": "s3cret", "bob@example.test": "other"}
     assert config.local_domains == {"example.test", "example.org"}
@@ -70,6 +72,16 @@ def test_a_full_file(tmp_path: Path) -> None:
     assert config.schedule.delays == (1, 300, HOUR)
     assert (config.schedule.warning, config.schedule.lifetime) == (2 * HOUR, 3 * DAY)
     assert (config.transcripts, config.keep) == (False, DAY)
+
+
+@pytest.mark.parametrize(
+    ("store", "address", "port"),
+    [("127.0.0.1:24", "127.0.0.1", 24), ("/run/lmtp", "/run/lmtp", 25)],
+)
+def test_a_store_that_speaks_lmtp(tmp_path: Path, store: str, address: str, port: int) -> None:
+    lmtp = loaded(tmp_path, f'local: {{lmtp: "{store}"}}').lmtp
+    assert lmtp is not None
+    assert (lmtp.address, lmtp.port, lmtp.security) == (address, port, Security.NONE)
 
 
 def test_an_empty_file_is_the_defaults_and_they_are_closed(tmp_path: Path) -> None:
@@ -91,6 +103,7 @@ FAULTS: list[tuple[str, str]] = [
     ("users:\n  alice:\n", ":2: users.alice: must be a word"),
     ("hostname: -bad-", ":1: hostname: malformed domain"),
     ("local:\n  mailboxes: [alice]", ":2: local.mailboxes[0]: malformed address; write USER@"),
+    ("local:\n  lmtp: store.test", ":2: local.lmtp: must be ADDRESS:PORT or the path"),
     ("networks: [10.0.0.0/99]", ":1: networks[0]: must be a network"),
     ("smarthost: {port: 25}", ":1: smarthost: host is missing"),
     ("smarthost: {host: h, user: u}", ":1: smarthost: user and password go together"),

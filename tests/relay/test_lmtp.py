@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from smtpcheck.relay.maildir import Maildrop
 from smtpcheck.relay.transaction import Transacted
 from tests.conftest import need, need_root, unused_port
 from tests.real.rig import daemon, open_directory
+from tests.relay.test_engine import HOME, engine, send, settled, until
 
 CONTENT = b"Subject: hello\r\n\r\n.dot\r\n..\r\nend\r\n"
 NAMES = ("alice@inbox.test", "nobody@inbox.test", "carol@inbox.test")
@@ -225,3 +227,30 @@ def stored(mailbox: Path) -> list[bytes]:
     drop = Maildrop(mailbox)
     drop.close()
     return [b"".join(drop.chunks(each)) for each in drop.messages]
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("over", ["tcp", "socket file"])
+def test_the_relay_hands_local_mail_to_dovecot_and_returns_what_it_refuses(over: str) -> None:
+    """A store that keeps the mailboxes; its refusal of one recipient is a bounce for that one."""
+    need_root()
+
+    async def main(store: MailHost) -> None:
+        local = frozenset({"inbox.test"})
+        config = replace(HOME, local_domains=local, mailboxes=frozenset(NAMES), lmtp=store)
+        async with engine(config) as relay:
+            await send(relay, *NAMES, sender=NAMES[0])
+            await until(lambda: settled(relay))
+
+    with open_directory() as directory:
+        port = unused_port()
+        command = started(directory, port)
+        with daemon(command, ("127.0.0.1", port), directory / "log"):
+            address = "127.0.0.1" if over == "tcp" else str(directory / "lmtp")
+            asyncio.run(
+                main(MailHost(name="lmtp", address=address, port=port, security=Security.NONE))
+            )
+        kept = {name: stored(directory / "mail" / name) for name in NAMES[::2]}
+    assert len(kept[NAMES[2]]) == 1
+    subjects = sorted(letter.count(b"Action: failed") for letter in kept[NAMES[0]])
+    assert subjects == [0, 1], "the message, and the notification about nobody"
