@@ -5,7 +5,7 @@ Law: nothing here judges; an accessor gives the fact, or None where it was not s
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 from ipaddress import ip_address
 
@@ -40,6 +40,12 @@ class Case:
     def now(self) -> datetime:
         """The time of the run, which is the only clock there is."""
         return self.observation.started
+
+    @property
+    def over(self) -> datetime:
+        """When the dialogue had ended; Exim without a certificate makes one for each."""
+        step = self.dialogue
+        return self.now + timedelta(seconds=step.began + step.took if step else 0)
 
     @property
     def role(self) -> Role:

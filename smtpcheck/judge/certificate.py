@@ -61,7 +61,7 @@ def cert_outside_validity(case: Case) -> Said:
         if end and end < case.now:
             message = f"{whose} expired on {day(end)}, {days(case.now - end)} ago"
             deed = "Renew the certificate if that has not happened, then reload the server."
-        elif start and start > case.now:
+        elif start and start > case.over:
             message = f"{whose} is not valid before {day(start)}"
             deed = "Set the clock of the machine that issues, or wait; serve the old one till then."
         else:

@@ -160,6 +160,7 @@ def client_throttled(case: Case) -> Said:
     reference="RFC 5321 §3.8",
     remedy="Look in the server's log for this moment: crashes, process limits, access rules "
     "and middleboxes end sessions without a word.",
+    explained_by=("ehlo-rejected",),
 )
 def session_dropped(case: Case) -> Said:
     """The server ended the connection where a reply was due.

@@ -162,7 +162,8 @@ def _decided(case: Case) -> bool:
     """Whether the port showed what it is: it greeted, refused, or failed by itself."""
     failure = case.failure
     if case.greeting:
-        return not case.greeting.reply.transient
+        sent_away = failure and failure.kind is Kind.THROTTLED and not case.hellos
+        return not (case.greeting.reply.transient or sent_away)
     if case.dialogue is None or case.unreachable or failure is None:
         return False
     waited = failure.stage is Stage.GREETING and failure.kind is Kind.TIMED_OUT

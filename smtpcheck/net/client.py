@@ -195,7 +195,12 @@ class Dialogue:
         self.stage = Stage.EHLO
         refused: list[Exchange] = []
         for verb in ("EHLO", "HELO", "LHLO"):
-            exchange = await self.command(f"{verb} {self._name}")
+            try:
+                exchange = await self.command(f"{verb} {self._name}")
+            except Stop:
+                if refused:
+                    self._keep_ehlo(Ehlo(verb="", exchange=refused[0], refused=tuple(refused)))
+                raise
             said = Ehlo(verb=verb, exchange=exchange, refused=tuple(refused))
             if exchange.reply.positive:
                 offered = () if verb == "HELO" else extensions(exchange.reply)

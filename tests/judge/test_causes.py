@@ -35,6 +35,7 @@ from tests.judge.build import (
     observed,
     port,
     refused,
+    refused_ehlo,
     session,
     stopped,
     version,
@@ -98,6 +99,22 @@ TABLE = (
             "cert-name-mismatch",
             "tls-modern-missing",
         ),
+    ),
+    Row(
+        title="refused at EHLO, and the connection closed with it",
+        observation=observed(
+            [
+                stopped(
+                    host(25),
+                    Stage.EHLO,
+                    Kind.CLOSED,
+                    greeting=greeting(),
+                    ehlo=refused_ehlo("550 go away\n"),
+                )
+            ]
+        ),
+        roots=("ehlo-rejected",),
+        folded=("session-dropped",),
     ),
     Row(
         title="expired on six ports is one finding",

@@ -50,7 +50,7 @@ from tests.judge.build import (
     versions,
 )
 
-DAY = timedelta(days=1)
+DAY, SECOND = timedelta(days=1), timedelta(seconds=1)
 CRITICAL, ERROR, WARNING, NOTICE, INFO = (
     Severity.CRITICAL,
     Severity.ERROR,
@@ -110,6 +110,12 @@ UNKNOWN_ROOT = error(19, "self-signed certificate in certificate chain", depth=2
 PRIVATE = error(20, "unable to get local issuer certificate", depth=1)
 
 SHADES = (
+    # cert-outside-validity
+    Shade(
+        title="made for this very connection, after the run began",
+        rule="cert-outside-validity",
+        observation=at(25, began=1.0, tls=session(replace(LEAF, not_before=NOW + SECOND))),
+    ),
     # port-closed
     Shade(
         title="IPv6 refuses where IPv4 answers",

@@ -22,12 +22,14 @@ from tests.judge.build import (
     control,
     dialogue,
     filtered,
+    greeting,
     healthy,
     host,
     lookup,
     observed,
     port,
     refused,
+    refused_ehlo,
     session,
     stopped,
     version,
@@ -79,6 +81,22 @@ TABLE = (
         status=PASS,
     ),
     Row(title="every port turned us away", observation=observed([THROTTLED]), status=OPEN),
+    Row(
+        title="every port turned us away at EHLO",
+        observation=observed(
+            [
+                stopped(
+                    host(25),
+                    Stage.EHLO,
+                    Kind.THROTTLED,
+                    "451 come again",
+                    greeting=greeting(),
+                    ehlo=refused_ehlo("451 come again\n"),
+                )
+            ]
+        ),
+        status=OPEN,
+    ),
     Row(title="every port is silent", observation=observed([filtered(host(587))]), status=OPEN),
     Row(
         title="silent, and our own network is to blame",

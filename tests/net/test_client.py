@@ -145,6 +145,15 @@ def test_helo_is_tried_when_ehlo_is_refused_and_lhlo_after_it() -> None:
     assert lmtp.ehlo.verb == "LHLO"
 
 
+def test_a_refusal_is_kept_though_the_connection_ends_with_it() -> None:
+    """Exim's `drop` at EHLO: a reply, and then no more of them."""
+    step = dialogue(then_closes(b"550 go away\r\n"), whole)
+    assert step.failure is not None
+    assert step.failure.kind in (Kind.CLOSED, Kind.RESET)
+    assert step.ehlo is not None
+    assert [e.reply.code for e in step.ehlo.refused] == [550]
+
+
 def test_a_reply_nobody_asked_for_does_not_answer_the_next_command() -> None:
     async def work(talk: Dialogue) -> None:
         await talk.greeting()
