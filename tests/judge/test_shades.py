@@ -110,6 +110,19 @@ UNKNOWN_ROOT = error(19, "self-signed certificate in certificate chain", depth=2
 PRIVATE = error(20, "unable to get local issuer certificate", depth=1)
 
 SHADES = (
+    # banner-slow
+    Shade(
+        title="the delay is before the handshake",
+        rule="banner-slow",
+        observation=at(465, tls=replace(session(), took=11.0)),
+        severity=NOTICE,
+        words="took 11 seconds",
+    ),
+    Shade(
+        title="a slow handshake after STARTTLS is no slow greeting",
+        rule="banner-slow",
+        observation=at(587, tls=replace(session(), took=11.0)),
+    ),
     # cert-outside-validity
     Shade(
         title="made for this very connection, after the run began",
