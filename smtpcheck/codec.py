@@ -4,10 +4,15 @@ Law: what decodes is an Observation in every field; what does not is refused wit
 the first fault. Bytes are base64 here and nowhere else.
 """
 
+from dataclasses import fields, is_dataclass
+from datetime import datetime
+from typing import Any
+
 import msgspec
 
 from smtpcheck.blame import BadInputError
 from smtpcheck.facts.observation import SCHEMA, Observation
+from smtpcheck.wire.reply import Reply
 
 MAX_OCTETS = 64 * 1024 * 1024
 """Of a file; a run against a hundred ports takes under ten."""
@@ -30,8 +35,26 @@ def decode(data: bytes) -> Observation:
         version = msgspec.json.decode(data, type=_Version).schema
         if version > SCHEMA:
             raise BadInputError(f"schema {version} of a newer smtpcheck; this one reads {SCHEMA}")
-        return msgspec.json.decode(data, type=Observation)
+        if version < 1:
+            raise BadInputError(f"no saved observation: there is no schema {version}")
+        return _sound(msgspec.json.decode(data, type=Observation))
     except msgspec.ValidationError as error:
         raise BadInputError(f"no saved observation: {error}") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadInputError(f"no JSON, or cut short: {error}") from None
+
+
+def _sound(observation: Observation) -> Observation:
+    """What the types can't say: times have a zone, and a reply has a line."""
+    waiting: list[tuple[str, Any]] = [("$", observation)]
+    while waiting:
+        path, value = waiting.pop()
+        if isinstance(value, datetime) and value.tzinfo is None:
+            raise BadInputError(f"no saved observation: a time without zone - at `{path}`")
+        if isinstance(value, Reply) and not value.lines:
+            raise BadInputError(f"no saved observation: a reply without lines - at `{path}`")
+        if isinstance(value, tuple):
+            waiting += [(f"{path}[{n}]", each) for n, each in enumerate(value)]
+        elif is_dataclass(value):
+            waiting += [(f"{path}.{f.name}", getattr(value, f.name)) for f in fields(value)]
+    return observation

@@ -81,6 +81,7 @@ class TlsSession:
     errors: tuple[VerifyError, ...] = ()
     trust: TrustStore
     library: str = ""
+    client_certificate_requested: bool = False
     client_certificate_sent: bool = False
     took: float = 0.0
 

@@ -42,12 +42,13 @@ class Dialogue:
         ehlo: str = "",
         sni: str = "",
         source: str = "",
+        turn: bool = True,
     ) -> None:
         self.host, self.probe, self.limits = host, probe, limits
         self.failure: Failure | None = None
         self.stage = Stage.CONNECT
         self._clock, self._tls, self._gate = clock, tls, gate
-        self._name, self._sni, self._source = ehlo, sni, source
+        self._name, self._sni, self._source, self._turn = ehlo, sni, source, turn
         self._channel = Channel(limits.inbound_octets)
         self._tap = Tap(limits.transcript_octets)
         self._parser = ReplyParser(limits.reply_octets)
@@ -98,8 +99,9 @@ class Dialogue:
         self.stage = Stage.CONNECT
         if not self._gate.allows(self.host):
             raise self.stop(Kind.NOT_TRIED, "as many connections as politeness allows were made")
-        await self._within(self._gate.enter(), self._clock.left())
-        self._admitted = True
+        if self._turn:
+            await self._within(self._gate.enter(), self._clock.left())
+            self._admitted = True
         self._began = self._clock.now()
         loop = asyncio.get_running_loop()
         opening = loop.create_connection(
@@ -120,7 +122,8 @@ class Dialogue:
             raise self.stop(Kind.RESET, stop.failure.detail, first) from None
         self._seen["connected"] = round(self._clock.now() - began, 6)
         self._tap.peer = str(self.host)
-        self._tap.local = local = str((transport.get_extra_info("sockname") or ("",))[0])
+        local = str((transport.get_extra_info("sockname") or ("",))[0]).partition("%")[0]
+        self._tap.local = local
         self._name = self._name or (f"[IPv6:{local}]" if ":" in local else f"[{local}]")
         self._tap.remark(f"connected to {self.host}")
         self._silent_since = self._clock.now()

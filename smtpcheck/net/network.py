@@ -34,8 +34,10 @@ class Network:
         name = self.sni or host.name
         return "" if is_literal(name) else name
 
-    def dialogue(self, host: MailHost, probe: Probe = Probe.DIALOGUE) -> Dialogue:
-        """A dialogue with `host`, not connected yet."""
+    def dialogue(
+        self, host: MailHost, probe: Probe = Probe.DIALOGUE, *, turn: bool = True
+    ) -> Dialogue:
+        """A dialogue with `host`, not connected yet; without `turn` it takes another's."""
         return Dialogue(
             host,
             probe=probe,
@@ -46,4 +48,5 @@ class Network:
             ehlo=self.ehlo,
             sni=self.server_name(host),
             source=self.source,
+            turn=turn,
         )

@@ -8,7 +8,7 @@ what they mean is judged elsewhere.
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from ssl import get_default_verify_paths
@@ -32,12 +32,21 @@ class TlsError(Exception):
     """A handshake or a record that failed, in OpenSSL's words."""
 
 
+@dataclass(slots=True)
+class Notes:
+    """What callbacks saw during a handshake: objections as (code, depth), and a request."""
+
+    has_certificate: bool = False
+    requested: bool = False
+    errors: list[tuple[int, int]] = field(default_factory=list)
+
+
 class Engine:
     """One side of one TLS connection. Feed it what arrives, send what is pending."""
 
-    def __init__(self, connection: SSL.Connection, errors: list[tuple[int, int]]) -> None:
+    def __init__(self, connection: SSL.Connection, notes: "Notes") -> None:
         self.connection = connection
-        self._errors = errors
+        self._notes = notes
         self.closed = False
         """Whether the peer ended the session with close_notify."""
         self.broken: TlsError | None = None
@@ -115,7 +124,9 @@ class Engine:
             sni=sni,
             chain=tuple(certificate(der) for der in ders),
             chain_omitted=max(0, len(chain) - kept),
-            errors=tuple(_verify_error(code, depth) for code, depth in self._errors),
+            errors=tuple(_verify_error(code, depth) for code, depth in self._notes.errors),
+            client_certificate_requested=self._notes.requested,
+            client_certificate_sent=self._notes.requested and self._notes.has_certificate,
             trust=trust,
             library=library(),
             took=took,
@@ -154,22 +165,29 @@ class ClientTls:
 
     context: SSL.Context
     trust: TrustStore
+    has_certificate: bool = False
 
     def engine(self, sni: str) -> Engine:
         """A client side; `sni` is sent unless empty."""
         connection = SSL.Connection(self.context, None)
-        errors: list[tuple[int, int]] = []
-        connection.set_app_data(errors)
+        notes = Notes(has_certificate=self.has_certificate)
+        connection.set_app_data(notes)
         if sni:
             connection.set_tlsext_host_name(sni.encode("idna" if not sni.isascii() else "ascii"))
         connection.set_connect_state()
-        return Engine(connection, errors)
+        return Engine(connection, notes)
 
 
 def _collect(connection: SSL.Connection, _: crypto.X509, code: int, depth: int, ok: int) -> bool:
     if not ok:
-        connection.get_app_data().append((code, depth))
+        connection.get_app_data().errors.append((code, depth))
     return True
+
+
+def _observe_states(connection: SSL.Connection, _: int, __: int) -> None:
+    """OpenSSL tells of a CertificateRequest in the names of its states alone."""
+    if b"certificate request" in connection.get_state_string():
+        connection.get_app_data().requested = True
 
 
 def client_tls(ca_file: str = "", certificate_file: str = "", key_file: str = "") -> ClientTls:
@@ -179,10 +197,11 @@ def client_tls(ca_file: str = "", certificate_file: str = "", key_file: str = ""
     context.set_cipher_list(_CIPHERS)
     context.set_options(_LEGACY_SERVER_CONNECT | _IGNORE_UNEXPECTED_EOF | SSL.OP_NO_RENEGOTIATION)
     context.set_verify(SSL.VERIFY_PEER, _collect)
+    context.set_info_callback(_observe_states)
     trust = _load_trust(context, ca_file)
     if certificate_file:
         _load_identity(context, certificate_file, key_file or certificate_file)
-    return ClientTls(context=context, trust=trust)
+    return ClientTls(context=context, trust=trust, has_certificate=bool(certificate_file))
 
 
 def _load_trust(context: SSL.Context, ca_file: str) -> TrustStore:
@@ -249,4 +268,4 @@ def server_engine(context: SSL.Context) -> Engine:
     """A server side."""
     connection = SSL.Connection(context, None)
     connection.set_accept_state()
-    return Engine(connection, [])
+    return Engine(connection, Notes())

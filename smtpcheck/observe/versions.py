@@ -45,7 +45,8 @@ async def tls_first(host: MailHost, net: Network) -> Step:
     """A ClientHello on a port that is meant for clear text and says nothing."""
     implicit = replace(host, security=Security.IMPLICIT)
     offer = VersionOffer(version=Version.TLS1_2, offer=Offer.UNDECIDED)
-    async with net.dialogue(implicit, Probe.TLS_FIRST) as dialogue:
+    # The silent connection waits for us and has a turn already: a second one might never come.
+    async with net.dialogue(implicit, Probe.TLS_FIRST, turn=False) as dialogue:
         await dialogue.connect()
         offer = await _offer(dialogue, Version.TLS1_2, net)
         if offer.offer is not Offer.ACCEPTED:
@@ -63,9 +64,10 @@ async def _offer(dialogue: Dialogue, version: Version, net: Network) -> VersionO
     await dialogue.raw(offered, f"ClientHello that offers {version}")
     reader = hello.ServerHelloReader()
     answer: hello.Answer | None = None
-    heard = 0
+    heard, began = 0, net.clock.now()
     while answer is None:
-        data = await dialogue.octets(net.limits.handshake)
+        left = net.limits.handshake - (net.clock.now() - began)
+        data = await dialogue.octets(max(0.0, left))
         if not data and not heard:
             raise dialogue.stop(Kind.CLOSED, "closed in answer to the ClientHello")
         heard += len(data)
