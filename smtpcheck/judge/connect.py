@@ -163,16 +163,30 @@ def client_throttled(case: Case) -> Said:
     explained_by=("ehlo-rejected",),
 )
 def session_dropped(case: Case) -> Said:
-    """The server ended the connection where a reply was due.
+    """The server ended the connection where a reply was due, or fell silent there.
 
     A server that must go says 421 first. A client that gets nothing can't tell a refusal
-    from a broken line, so it tries again and again.
+    from a broken line, so it tries again and again. Silence is inconclusive: the reply may
+    come after we left.
 
     Servers get here when TCP wrappers or a firewall cut clients off after the handshake, when
-    a process crashes on a command, or when a proxy has no backend.
+    a process crashes on a command, when a proxy has no backend, or when a look-up or a filter
+    behind a command no longer answers.
     """
     for step in (case.dialogue, case.cleartext):
-        if step is None or step in case.turned_away or not (failure := _dropped(step)):
+        if step is None or step in case.turned_away:
+            continue
+        if hung := _hung(step):
+            yield Remark(
+                message=f"the server greets, then falls silent: {told(hung)}",
+                evidence=case.evidence(step, excerpt=told(hung)),
+                severity=Severity.NOTICE,
+                status=Status.INCONCLUSIVE,
+                remedy="Look in the server's log for this moment: a look-up, a policy service or "
+                "a filter that no longer answers holds the reply back. Then check again.",
+            )
+            return
+        if not (failure := _dropped(step)):
             continue
         late = failure.stage is Stage.QUIT
         yield Remark(
@@ -276,6 +290,14 @@ def _dropped(step: Step) -> Failure | None:
     if failure.kind in OWN or failure.stage in (Stage.RESOLVE, Stage.CONNECT, Stage.TLS):
         return None
     return failure if failure.kind in (Kind.CLOSED, Kind.RESET) else None
+
+
+def _hung(step: Step) -> Failure | None:
+    """Where a server that had greeted well no longer answered; our own time had not run out."""
+    failure = step.failure
+    welcomed = step.greeting is not None and step.greeting.reply.positive
+    waited = failure is not None and failure.kind is Kind.TIMED_OUT
+    return failure if failure and welcomed and waited and failure.stage is not Stage.TLS else None
 
 
 def _ended(failure: Failure) -> str:

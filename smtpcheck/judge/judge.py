@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from smtpcheck.blame import BadInputError
 from smtpcheck.facts.failure import OWN, Kind, Stage
 from smtpcheck.facts.observation import Observation
-from smtpcheck.judge.case import Case
+from smtpcheck.judge.case import Case, family
 from smtpcheck.judge.catalogue import Remark, Rule, Scope, Unjudged
 from smtpcheck.judge.causes import Suspect, arrange
 from smtpcheck.judge.profile import Profile
@@ -159,24 +159,33 @@ def _status(whole: Survey, findings: Iterable[Finding], profile: Profile) -> Jud
 
 
 def _decided(case: Case) -> bool:
-    """Whether the port showed what it is: it greeted, refused, or failed by itself."""
+    """Whether the port showed what it is: it came through, refused, or failed by itself."""
     failure = case.failure
-    if case.greeting:
-        sent_away = failure and failure.kind is Kind.THROTTLED and not case.hellos
-        return not (case.greeting.reply.transient or sent_away)
-    if case.dialogue is None or case.unreachable or failure is None:
+    if case.greeting and case.greeting.reply.transient:
         return False
-    waited = failure.stage is Stage.GREETING and failure.kind is Kind.TIMED_OUT
-    return failure.kind not in OWN and not waited
+    if failure is None:
+        return case.greeting is not None
+    # A handshake that hangs is a fault with a name; any other silence may end a second later.
+    waited = failure.kind is Kind.TIMED_OUT and failure.stage is not Stage.TLS
+    return not (case.unreachable or waited or failure.kind in OWN)
 
 
 def _excused(case: Case, undecided: list[Case], whole: Survey) -> bool:
-    """No route here for this family, while the same port was decided over the other one."""
-    if not case.failure or case.failure.kind is not Kind.NO_ROUTE:
+    """No way from here over this family, while the same port was decided over the other one."""
+    if not _no_way(case):
         return False
+    mine = family(case.host.address)
     port = (case.host.name, case.host.port)
     alike = [other for other in whole.cases if (other.host.name, other.host.port) == port]
-    return any(other not in undecided for other in alike)
+    kin = [other for other in whole.cases if family(other.host.address) == mine]
+    return all(_no_way(other) for other in kin) and any(other not in undecided for other in alike)
+
+
+def _no_way(case: Case) -> bool:
+    """Where IPv6 ends at the next router, that router says unreachable."""
+    failure = case.failure
+    here = failure is not None and failure.stage is Stage.CONNECT
+    return here and failure is not None and failure.kind in (Kind.NO_ROUTE, Kind.UNREACHABLE)
 
 
 def _check(profile: Profile) -> None:

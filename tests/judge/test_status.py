@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -9,10 +10,12 @@ from smtpcheck.blame import BadInputError
 from smtpcheck.facts.dns import Answer
 from smtpcheck.facts.failure import Kind, Stage
 from smtpcheck.facts.observation import Observation
+from smtpcheck.facts.step import Step
 from smtpcheck.facts.tls import Offer, TrustStore, Version
 from smtpcheck.judge import Profile, judge
-from smtpcheck.judge.report import Judgement, Severity
+from smtpcheck.judge.report import Judgement, Severity, Status
 from tests.judge.build import (
+    BASE,
     EXPIRED,
     INTERMEDIATE,
     LEAF,
@@ -21,6 +24,8 @@ from tests.judge.build import (
     cleartext,
     control,
     dialogue,
+    ehlo,
+    exchange,
     filtered,
     greeting,
     healthy,
@@ -50,7 +55,36 @@ class Row:
     profile: Profile = DEFAULT
 
 
-NO_ROUTE = stopped(host(587, V6, asked=True), Stage.CONNECT, Kind.NO_ROUTE)
+V6_HOST = host(587, V6, asked=True)
+NO_ROUTE = stopped(V6_HOST, Stage.CONNECT, Kind.NO_ROUTE)
+NO_HOST = stopped(V6_HOST, Stage.CONNECT, Kind.UNREACHABLE, "No route to host")
+OFFERING = ehlo(*BASE, "STARTTLS")
+READY = exchange("STARTTLS", "220 2.0.0 Ready to start TLS\n")
+
+
+def ends(stage: Stage, kind: Kind, **seen: Any) -> Step:
+    """A dialogue with a port that was asked for, which ends after a good greeting."""
+    return stopped(host(587, asked=True), stage, kind, greeting=greeting(), **seen)
+
+
+SHAKEN: dict[str, Any] = {"ehlo": OFFERING, "starttls": READY, "tls": session()}
+ENDS = {
+    "EHLO hangs": ends(Stage.EHLO, Kind.TIMED_OUT),
+    "STARTTLS hangs": ends(Stage.STARTTLS, Kind.TIMED_OUT, ehlo=OFFERING),
+    "EHLO hangs inside TLS": ends(Stage.EHLO, Kind.TIMED_OUT, **SHAKEN),
+    "our time runs out at EHLO": ends(Stage.EHLO, Kind.OUT_OF_TIME),
+    "our time runs out at STARTTLS": ends(Stage.STARTTLS, Kind.OUT_OF_TIME, ehlo=OFFERING),
+    "our time runs out in the handshake": ends(
+        Stage.TLS, Kind.OUT_OF_TIME, ehlo=OFFERING, starttls=READY
+    ),
+    "our time runs out at EHLO inside TLS": ends(Stage.EHLO, Kind.OUT_OF_TIME, **SHAKEN),
+    "EHLO is answered 450": ends(
+        Stage.EHLO, Kind.THROTTLED, ehlo=refused_ehlo("450 4.7.1 later\n")
+    ),
+    "EHLO inside TLS is answered 421": ends(
+        Stage.EHLO, Kind.THROTTLED, **SHAKEN, ehlo_tls=refused_ehlo("421 4.7.0 later\n")
+    ),
+}
 
 TABLE = (
     Row(title="healthy", observation=healthy(), status=PASS),
@@ -128,6 +162,25 @@ TABLE = (
         observation=observed([*port(587, asked=True), NO_ROUTE]),
         status=PASS,
     ),
+    Row(
+        title="IPv6 ends at the next router, and IPv4 is healthy",
+        observation=observed([*port(587, asked=True), NO_HOST]),
+        status=PASS,
+    ),
+    Row(title="IPv6 ends at the next router", observation=observed([NO_HOST]), status=OPEN),
+    Row(
+        title="one of two IPv6 addresses is unreachable",
+        observation=observed(
+            [*port(587, asked=True), NO_HOST, *port(587, "2001:db8::26", asked=True)]
+        ),
+        status=OPEN,
+    ),
+    *(Row(title=title, observation=observed([step]), status=OPEN) for title, step in ENDS.items()),
+    Row(
+        title="a port that nobody asked for hangs at EHLO",
+        observation=observed([replace(ENDS["EHLO hangs"], host=host(587)), *port(465, asked=True)]),
+        status=PASS,
+    ),
     Row(title="no IPv6 here, and nothing else", observation=observed([NO_ROUTE]), status=OPEN),
     Row(
         title="no greeting as long as we waited",
@@ -164,6 +217,16 @@ TABLE = (
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row.title)
 def test_status(row: Row) -> None:
     assert judge(row.observation, row.profile).status is row.status
+
+
+@pytest.mark.parametrize("title", ENDS)
+def test_what_was_cut_short_is_told(title: str) -> None:
+    report = judge(observed([ENDS[title]]))
+    assert not [finding for finding in report.findings if finding.status is Status.FAIL]
+    assert report.unchecked
+    failure = ENDS[title].failure
+    hung = failure is not None and failure.kind is Kind.TIMED_OUT
+    assert hung == ("session-dropped" in [finding.id for finding in report.findings])
 
 
 def test_worst_counts_faults_only() -> None:
