@@ -55,17 +55,13 @@ def _explains(cause: Finding, finding: Finding) -> bool:
 
 
 def _fold(suspects: list[Suspect]) -> list[list[Suspect]]:
-    """Those that tell the same of the same thing, the worst and first of each in front."""
-    groups: dict[tuple[str, str, str, str], list[Suspect]] = {}
+    """Those that tell the same of the same thing, and as gravely; the first of each in front."""
+    groups: dict[tuple[object, ...], list[Suspect]] = {}
     for suspect in suspects:
         finding = suspect.finding
-        key = (finding.id, finding.status.value, finding.message, suspect.key)
+        key = (finding.id, finding.status, finding.severity, finding.message, suspect.key)
         groups.setdefault(key, []).append(suspect)
-    return [sorted(group, key=_standing) for group in groups.values()]
-
-
-def _standing(suspect: Suspect) -> tuple[int, tuple[int, int]]:
-    return -suspect.finding.severity, suspect.place
+    return [sorted(group, key=lambda suspect: suspect.place) for group in groups.values()]
 
 
 def _merged(group: list[Suspect], explained_by: str = "") -> Finding:

@@ -22,12 +22,18 @@ NO_LOCAL_ISSUER = 20
 NO_LEAF_SIGNATURE = 21
 SELF_SIGNED_LEAF = 18
 SELF_SIGNED_IN_CHAIN = 19
-DATES = frozenset({9, 10})
+EXPIRED = 10
+DATES = frozenset({9, EXPIRED})
 NAMES = frozenset({62, 63, 64})
 TOO_WEAK = frozenset({66, 67, 68})
 NO_ISSUER = frozenset({2, NO_LOCAL_ISSUER, NO_LEAF_SIGNATURE})
 FOLLOWS = frozenset({2, NO_LEAF_SIGNATURE, 27})
 """Objections that OpenSSL adds to another one on the same chain."""
+
+OLD_ROOT = (
+    "Serve a chain that ends in a current root; if it is only the trust store of the checking "
+    "machine that is old, update that (ca-certificates), or give --ca-file."
+)
 
 WEAK_HASHES = frozenset({"md2", "md4", "md5", "sha1"})
 RSA_BITS = 2048
@@ -58,10 +64,10 @@ def cert_outside_validity(case: Case) -> Said:
         if not objected:
             continue
         whose = "the certificate" if depth == 0 else f"the intermediate {_name(certificate)}"
-        if end and end < case.now:
+        if end and _expired(case, certificate):
             message = f"{whose} expired on {day(end)}, {days(case.now - end)} ago"
             deed = "Renew the certificate if that has not happened, then reload the server."
-        elif start and start > case.over:
+        elif start and _early(case, certificate):
             message = f"{whose} is not valid before {day(start)}"
             deed = "Set the clock of the machine that issues, or wait; serve the old one till then."
         else:
@@ -183,6 +189,7 @@ def cert_untrusted(case: Case) -> Said:
             evidence=_seen(
                 case, f"depth {error.depth}: {error.message} ({error.code}); {_print(case.leaf)}"
             ),
+            remedy=OLD_ROOT if error.code in DATES else "",
             key=case.leaf.sha256,
             because=_cause_of_distrust(error),
         )
@@ -194,7 +201,7 @@ def cert_untrusted(case: Case) -> Said:
     severity=by_role(mx=Severity.WARNING, submission=Severity.ERROR),
     reference="RFC 8446 §4.4.2",
     remedy="Serve the full chain: the server's certificate first, then each intermediate, the "
-    "root left out (fullchain.pem, not cert.pem).",
+    "root left out (fullchain.pem, not cert.pem).{private}",
     needs=("leaf",),
     applies=ENCRYPTED,
 )
@@ -210,18 +217,26 @@ def cert_chain_incomplete(case: Case) -> Said:
     leaf = case.leaf
     if leaf is None or leaf.self_issued:
         return
-    issuers = [n for n, other in enumerate(case.chain[1:], 1) if _issued(other, leaf)]
-    if not issuers and leaf.issuer_urls and any(e.code in NO_ISSUER for e in _errors(case)):
+    if orphan := _orphan(case):
+        issuer = shown(orphan.issuer, 80)
         yield Remark(
-            message=f"the intermediate {shown(leaf.issuer, 80)} is not served",
-            evidence=_seen(case, f"{len(case.chain)} certificate(s); {_print(leaf)}"),
-            key=leaf.sha256,
+            message=f"the issuer {issuer} is neither served nor known here: an intermediate "
+            "left out, or a private root",
+            evidence=_seen(case, f"{len(case.chain)} certificate(s); {_print(orphan)}"),
+            fill={
+                "private": f" If {issuer} is the root of a private authority, give --ca-file, and "
+                "install it on every client."
+            },
+            key=orphan.sha256,
         )
-    elif issuers and issuers[0] > 1:
+        return
+    issuers = [n for n, other in enumerate(case.chain[1:], 1) if _issued(other, leaf)]
+    if issuers and issuers[0] > 1:
         yield Remark(
             message="the chain is out of order: the second certificate did not issue the first",
             evidence=_seen(case, " / ".join(_name(c) for c in case.chain)),
             severity=None if _distrust(case) else Severity.NOTICE,
+            fill={"private": ""},
             key=leaf.sha256,
         )
 
@@ -262,9 +277,40 @@ def _errors(case: Case) -> tuple[VerifyError, ...]:
 
 def _distrust(case: Case) -> VerifyError | None:
     """The objection that tells most, dates and names apart: those have rules of their own."""
-    errors = [e for e in _errors(case) if e.code not in DATES | NAMES]
+    errors = [e for e in _errors(case) if e.code not in NAMES and not _dated(case, e)]
     telling = [e for e in errors if e.code not in FOLLOWS]
     return next(iter(telling or errors), None)
+
+
+def _dated(case: Case, error: VerifyError) -> bool:
+    """A date that is told of already; a root in the trust store has none that we see."""
+    if error.code not in DATES or error.depth >= len(case.chain):
+        return False
+    certificate = case.chain[error.depth]
+    return error.depth == 0 or _expired(case, certificate) or _early(case, certificate)
+
+
+def _expired(case: Case, certificate: Certificate) -> bool:
+    return certificate.not_after is not None and certificate.not_after < case.now
+
+
+def _early(case: Case, certificate: Certificate) -> bool:
+    return certificate.not_before is not None and certificate.not_before > case.over
+
+
+def _orphan(case: Case) -> Certificate | None:
+    """Where the path ends for want of an issuer that its certificate says where to fetch.
+
+    Seen from outside, an intermediate that is not served and the root of a private authority
+    that issues servers' certificates itself (Active Directory's default) are one thing.
+    """
+    if not any(error.code in NO_ISSUER for error in _errors(case)):
+        return None
+    path = list(case.chain[:1])
+    while issuer := next((c for c in case.chain if c not in path and _issued(c, path[-1])), None):
+        path.append(issuer)
+    last = path[-1]
+    return last if last.issuer_urls and not last.self_issued else None
 
 
 def _throwaway(case: Case) -> bool:
@@ -286,6 +332,9 @@ def _objection(case: Case, error: VerifyError) -> str:
     if error.code in NO_ISSUER:
         at = case.chain[min(error.depth, len(case.chain) - 1)]
         return f"its issuer {shown(at.issuer, 80)} is not in the trust store"
+    if error.code in DATES:
+        when = "has expired" if error.code == EXPIRED else "is not yet valid"
+        return f"a certificate of the trust store, above the chain as presented, {when}"
     return f"the certificate is not trusted: {shown(error.message, 80)}"
 
 

@@ -117,9 +117,9 @@ TABLE = (
         folded=("session-dropped",),
     ),
     Row(
-        title="expired on six ports is one finding",
+        title="expired on six ports is one finding for users and one for servers",
         observation=observed(everywhere(tls=session(OLD, INTERMEDIATE, errors=(EXPIRED,)))),
-        roots=("cert-outside-validity",),
+        roots=("cert-outside-validity", "cert-outside-validity"),
     ),
     Row(
         title="a self-signed certificate of another name is one throwaway certificate",
@@ -141,7 +141,7 @@ TABLE = (
         observation=observed(
             submission(
                 replace(WRONG, issuer_urls=()),
-                INTERMEDIATE,
+                replace(INTERMEDIATE, issuer_urls=()),
                 errors=(error(20, "unable to get local issuer certificate", depth=1),),
             )
         ),
@@ -320,18 +320,20 @@ def test_consequence_and_cause_know_each_other(row: Row) -> None:
     assert all(finding.explained_by in roots for finding in report.consequences)
 
 
-def test_one_certificate_on_six_ports_leads_with_the_worst_and_names_the_others() -> None:
+def test_one_certificate_on_six_ports_is_as_bad_as_each_port_has_it() -> None:
     old = session(OLD, INTERMEDIATE, errors=(EXPIRED,))
-    (finding,) = judge(observed(everywhere(tls=old))).findings
-    assert finding.severity is Severity.CRITICAL
-    assert str(finding.subject) == f"{V4}:465"
-    assert [str(subject) for subject in finding.also] == [
+    first, second = judge(observed(everywhere(tls=old))).findings
+    assert [str(subject) for subject in (first.subject, *first.also)] == [
+        f"{V4}:465",
         f"{V4}:587",
         f"[{V6}]:465",
         f"[{V6}]:587",
+    ]
+    assert [str(subject) for subject in (second.subject, *second.also)] == [
         f"{V4}:25",
         f"[{V6}]:25",
     ]
+    assert (first.severity, second.severity) == (Severity.CRITICAL, Severity.ERROR)
 
 
 def test_two_certificates_that_read_alike_stay_two_findings() -> None:

@@ -609,14 +609,66 @@ SHADES = (
     Shade(
         title="a chain whose root was left out, as it should be",
         rule="cert-chain-incomplete",
-        observation=chain(587, LEAF, INTERMEDIATE, errors=(PRIVATE,)),
+        observation=chain(587, LEAF, replace(INTERMEDIATE, issuer_urls=()), errors=(PRIVATE,)),
     ),
     Shade(
-        title="incomplete on an MX",
+        title="the second intermediate is missing",
+        rule="cert-chain-incomplete",
+        observation=chain(587, LEAF, INTERMEDIATE, errors=(PRIVATE,)),
+        severity=ERROR,
+        words="the issuer CN=Example Root CA,O=Example is neither served nor known here",
+    ),
+    Shade(
+        title="the second intermediate is missing, and the first stands elsewhere",
+        rule="cert-chain-incomplete",
+        observation=chain(
+            587,
+            LEAF,
+            replace(ROOT_CERTIFICATE, subject="CN=x", issuer="CN=x"),
+            INTERMEDIATE,
+            errors=(PRIVATE,),
+        ),
+        severity=ERROR,
+        words="the issuer CN=Example Root CA,O=Example is neither served nor known here",
+    ),
+    Shade(
+        title="the whole chain with a private root",
+        rule="cert-chain-incomplete",
+        observation=chain(587, LEAF, INTERMEDIATE, ROOT_CERTIFICATE, errors=(UNKNOWN_ROOT,)),
+    ),
+    Shade(
+        title="incomplete on an MX, or a private root that issues directly",
         rule="cert-chain-incomplete",
         observation=chain(25, LEAF, errors=NO_ISSUER),
         severity=WARNING,
-        words="the intermediate CN=Example Issuing CA,O=Example is not served",
+        words="the issuer CN=Example Issuing CA,O=Example is neither served nor known here: "
+        "an intermediate left out, or a private root",
+    ),
+    Shade(
+        title="the root in the trust store has expired",
+        rule="cert-untrusted",
+        observation=chain(587, LEAF, INTERMEDIATE, errors=(replace(EXPIRED, depth=2),)),
+        severity=ERROR,
+        words="a certificate of the trust store, above the chain as presented, has expired",
+    ),
+    Shade(
+        title="another root than the one presented has expired",
+        rule="cert-untrusted",
+        observation=chain(
+            587, LEAF, INTERMEDIATE, ROOT_CERTIFICATE, errors=(replace(EXPIRED, depth=2),)
+        ),
+        severity=ERROR,
+        words="has expired",
+    ),
+    Shade(
+        title="the intermediate has expired, which has a rule of its own",
+        rule="cert-untrusted",
+        observation=chain(
+            587,
+            LEAF,
+            replace(INTERMEDIATE, not_after=NOW - DAY),
+            errors=(replace(EXPIRED, depth=1),),
+        ),
     ),
     Shade(
         title="a short curve",
