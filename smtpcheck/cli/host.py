@@ -39,17 +39,18 @@ def command(host: Endpoint, *, save: str | None, redact: bool, **options: Any) -
 
     report = _report_options(options)
     for path, name in ((save, "--save"), (report.output, "--output")):
-        if path:
+        if path is not None:
             files.check_writable(path, name)
-    if redact and not save:
+    if redact and save is None:
         raise BadInputError("--redact is about the saved file: give --save FILE with it")
     world = World()
     observation = world.run(
         observe_host(_target(host, options), _circumstances(options), world.progress)
     )
-    if save:
+    status = world.show(observation, report)
+    if save is not None:
         files.write(save, codec.encode(_redacted(observation) if redact else observation))
-    return world.show(observation, report)
+    return status
 
 
 def _report_options(options: dict[str, Any]) -> ReportOptions:
@@ -68,16 +69,19 @@ def _target(host: Endpoint, options: dict[str, Any]) -> Any:
     from smtpcheck.facts.observation import Target
     from smtpcheck.observe.plan import usual_ports
 
-    ports = list(options["ports"])
-    if host.port is not None:
+    ports: dict[int, Port] = {}
+    for port in options["ports"]:
+        if ports.setdefault(port.number, port) != port:
+            raise BadInputError(f"--port {port.number} is given twice, with different roles")
+    if host.port is not None and host.port not in ports:
         role, security = expected(host.port)
         own = Port(number=host.port, role=Role(role), security=Security(security), asked=True)
-        ports = [own, *(port for port in ports if port.number != host.port)]
+        ports = {host.port: own, **ports}
     return Target(
         given=str(host),
         host=host.host,
         verify=_name(options["name"]) or ("" if host.literal else host.host),
-        ports=tuple(ports) or usual_ports(),
+        ports=tuple(ports.values()) or usual_ports(),
         control=str(options["control"] or ""),
     )
 
@@ -99,7 +103,11 @@ def _circumstances(options: dict[str, Any]) -> Any:
         raise BadInputError("-4 and -6 leave nothing: give one of them")
     if options["key"] and not options["cert"]:
         raise BadInputError("--key goes with --cert FILE")
-    families = ("A",) if options["only4"] else ("AAAA",) if options["only6"] else ("A", "AAAA")
+    families: tuple[str, ...] = ("A", "AAAA")
+    if options["only4"] or options["only6"]:
+        families = ("A",) if options["only4"] else ("AAAA",)
+    if options["source"]:
+        families = _families_of(options["source"], families)
     return Circumstances(
         ehlo=_ehlo(options["ehlo"]),
         families=families,
@@ -117,9 +125,12 @@ def _ehlo(given: str | None) -> str:
     """Our name: as told, else the host name when it is a full one; else "" for our address."""
     import socket
 
-    if given and given.startswith("[") and given.endswith("]"):
-        return given
     try:
+        if given and given.startswith("["):
+            literal = endpoint(given)
+            if not literal.literal or literal.port is not None:
+                raise BadInputError(f"--ehlo: {given!r} is no address literal; write [ADDRESS]")
+            return f"[IPv6:{literal.host}]" if ":" in literal.host else f"[{literal.host}]"
         if given:
             return host_name(given)
         name = socket.gethostname()
@@ -128,3 +139,19 @@ def _ehlo(given: str | None) -> str:
         if given:
             raise BadInputError(f"--ehlo: {error}") from None
         return ""
+
+
+def _families_of(source: str, families: tuple[str, ...]) -> tuple[str, ...]:
+    """Only what can be reached from `source`, which must be an address of this machine."""
+    import socket
+
+    family = socket.AF_INET6 if ":" in source else socket.AF_INET
+    try:
+        with socket.socket(family) as probe:
+            probe.bind((source, 0))
+    except OSError as error:
+        raise BadInputError(f"--source {source}: {error.strerror}") from None
+    kept = tuple(each for each in families if each == ("AAAA" if ":" in source else "A"))
+    if not kept:
+        raise BadInputError(f"--source {source} is of the other family than -4 or -6 asks for")
+    return kept

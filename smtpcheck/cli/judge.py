@@ -28,7 +28,7 @@ def command(file: str, **options: Any) -> ExitStatus:
     from smtpcheck.blame import BadInputError
 
     try:
-        observation = codec.decode(files.read(file))
+        observation = codec.decode(files.read(file, codec.MAX_OCTETS))
     except BadInputError as error:
         words = str(error)
         raise BadInputError(words if words.startswith(file) else f"{file}: {words}") from None

@@ -1,7 +1,9 @@
 """The group of commands, and the one place where exceptions become words and a status."""
 
+import errno
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -10,6 +12,7 @@ import click
 from smtpcheck import __version__
 from smtpcheck.blame import BadInputError
 from smtpcheck.cli.status import ExitStatus
+from smtpcheck.cli.world import silence_stdout
 
 COMMANDS = {
     "host": "Check one mail host on its ports.",
@@ -76,6 +79,8 @@ def commands() -> None:
 
 def run(args: Sequence[str]) -> int:
     """Run one command; the exit status."""
+    _standard_streams()
+    signal.signal(signal.SIGTERM, _terminated)
     try:
         result = commands.main(list(args), prog_name="smtpcheck", standalone_mode=False)
         sys.stdout.flush()
@@ -88,17 +93,47 @@ def run(args: Sequence[str]) -> int:
     except (click.Abort, KeyboardInterrupt):
         return ExitStatus.INTERRUPTED
     except BrokenPipeError:
-        _silence_stdout()
+        silence_stdout()
         return ExitStatus.OK
+    except SystemExit as ended:
+        return _ended(ended)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EBADF):
+            return _fault(error)
+        silence_stdout()
+        return _blame(f"standard output: {error.strerror}", None)
     except Exception as error:
-        if os.environ.get("SMTPCHECK_DEBUG"):
-            raise
-        words = one_line(f"{type(error).__name__}: {error}")
-        sys.stderr.write(
-            f"smtpcheck: internal fault: {words} (please report; SMTPCHECK_DEBUG=1 shows where)\n"
-        )
-        return ExitStatus.INTERNAL
+        return _fault(error)
     return int(result) if isinstance(result, int) else ExitStatus.OK
+
+
+def _ended(ended: SystemExit) -> int:
+    """click ends a broken pipe with 1, which here would mean findings; completion with its own."""
+    completing = "_SMTPCHECK_COMPLETE" in os.environ
+    code = ended.code if isinstance(ended.code, int) else 1
+    return code if completing or code != 1 else ExitStatus.OK
+
+
+def _fault(error: Exception) -> int:
+    if os.environ.get("SMTPCHECK_DEBUG"):
+        raise error
+    words = one_line(f"{type(error).__name__}: {error}")
+    sys.stderr.write(
+        f"smtpcheck: internal fault: {words} (please report; SMTPCHECK_DEBUG=1 shows where)\n"
+    )
+    return ExitStatus.INTERNAL
+
+
+def _standard_streams() -> None:
+    """A closed one (`>&-`) is None in Python; what is written there is then lost, as asked."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115 - as long as we live
+
+
+def _terminated(*_: object) -> None:
+    """SIGTERM unwinds, so that what was begun is tidied up."""
+    raise SystemExit(128 + signal.SIGTERM)
 
 
 def _blame(message: str, context: click.Context | None) -> int:
@@ -110,8 +145,3 @@ def _blame(message: str, context: click.Context | None) -> int:
 def one_line(text: str) -> str:
     """`text` without line ends and control characters: it may quote a file or a server."""
     return "".join(c if c.isprintable() else " " for c in " ".join(text.split()))
-
-
-def _silence_stdout() -> None:
-    """The reader of our pipe went away: nothing more to say, and no complaint at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -57,8 +57,6 @@ class World:
         from smtpcheck.judge.profile import Profile
         from smtpcheck.judge.report import Judgement, Severity
 
-        if options.output:
-            files.check_writable(options.output, "--output")
         profile = Profile(fail_on=Severity[options.fail_on.upper()])
         report = judge(observation, profile)
         if options.format == "json":
@@ -85,5 +83,14 @@ class World:
         """To standard output, or to a file in one step."""
         if path:
             files.write(path, text.encode("utf-8"))
-        else:
+            return
+        try:
             sys.stdout.write(text)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            silence_stdout()  # whoever reads us has read enough; the status still counts
+
+
+def silence_stdout() -> None:
+    """Nothing more is said there, and nothing complains of that at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -58,17 +58,20 @@ async def observe_host(target: Target, how: Circumstances, progress: Progress) -
         sni=target.verify,
         source=how.source,
     )
-    lookups = await _lookups(target.host, how, net)
+    lookups, controls = await asyncio.gather(
+        _lookups(target.host, how, net), _control_addresses(target, net)
+    )
     found = how.addresses or plan.addresses(lookups) or _literal(target.host)
+    found = _of_families(found, how.families)
     steps = await _examine_all(plan.hosts(target, found, how.limits), net, progress)
-    steps += await _controls(target, steps, net, progress)
+    steps += await _controls(target, controls, steps, net, progress)
     return Observation(
         tool=f"smtpcheck {__version__}",
         target=target,
         started=started,
         took=round(net.clock.now(), 3),
         vantage=Vantage(
-            ehlo=how.ehlo or "our address",
+            ehlo=how.ehlo or _own_literal(steps) or "our address",
             resolver=net.resolver.name,
             source=how.source,
             trust=tls.trust.source,
@@ -76,7 +79,7 @@ async def observe_host(target: Target, how: Circumstances, progress: Progress) -
         ),
         dns=lookups,
         steps=steps,
-        skipped=plan.left_out(found, how.limits),
+        skipped=plan.left_out(found, how.limits) + _left_out(target, controls),
     )
 
 
@@ -93,7 +96,41 @@ async def _lookups(host: str, how: Circumstances, net: Network) -> tuple[Lookup,
             f"{host}: no such name (asked {net.resolver.name}); "
             "check the spelling, or give --address"
         )
+    if not plan.addresses(lookups) and all(each.answer.decided for each in lookups):
+        return (*lookups, await net.resolver.lookup(host, "MX"))
     return lookups
+
+
+def _of_families(found: tuple[str, ...], families: tuple[str, ...]) -> tuple[str, ...]:
+    kept = tuple(each for each in found if ("AAAA" if ":" in each else "A") in families)
+    if found and not kept:
+        wanted = "IPv4" if families == ("A",) else "IPv6"
+        raise BadInputError(f"{found[0]} is not an {wanted} address, and no other is asked for")
+    return kept
+
+
+def _own_literal(steps: tuple[Step, ...]) -> str:
+    """What EHLO said where we have no name (RFC 5321 §4.1.4)."""
+    local = next((s.transcript.local for s in steps if s.transcript and s.transcript.local), "")
+    return f"[IPv6:{local}]" if ":" in local else f"[{local}]" if local else ""
+
+
+async def _control_addresses(target: Target, net: Network) -> tuple[str, ...]:
+    if not target.control:
+        return ()
+    host = endpoint(target.control).host
+    if is_literal(host):
+        return (host,)
+    lookups = await net.resolver.addresses(host, ("A", "AAAA"))
+    if any(each.answer is Answer.NO_SUCH_NAME for each in lookups):
+        raise BadInputError(f"--control {host}: no such name")
+    return plan.addresses(lookups)
+
+
+def _left_out(target: Target, controls: tuple[str, ...]) -> tuple[str, ...]:
+    if target.control and not controls:
+        return (f"the control server {target.control}: its address was not learned",)
+    return ()
 
 
 async def _examine_all(
@@ -144,7 +181,11 @@ def _talks_in_clear(step: Step) -> bool:
 
 
 async def _controls(
-    target: Target, steps: tuple[Step, ...], net: Network, progress: Progress
+    target: Target,
+    found: tuple[str, ...],
+    steps: tuple[Step, ...],
+    net: Network,
+    progress: Progress,
 ) -> tuple[Step, ...]:
     """The control server on the ports where silence has to be explained."""
     silent = {
@@ -152,13 +193,10 @@ async def _controls(
         for step in steps
         if step.connected is None and step.failure is not None and step.failure.kind in SILENT
     }
-    if not target.control or not silent:
+    if not found or not silent:
         return ()
     wanted = endpoint(target.control)
     progress(f"control {wanted}")
-    found = _literal(wanted.host) or plan.addresses(
-        await net.resolver.addresses(wanted.host, ("A", "AAAA"))
-    )
     ports = (wanted.port,) if wanted.port else sorted(silent)
     hosts = [MailHost(name=wanted.host, address=a, port=p) for a in found[:2] for p in ports]
     return tuple(await asyncio.gather(*(control.probe(host, net) for host in hosts)))

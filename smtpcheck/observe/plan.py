@@ -15,7 +15,8 @@ def usual_ports() -> tuple[Port, ...]:
 
 def addresses(lookups: tuple[Lookup, ...]) -> tuple[str, ...]:
     """All addresses found, in the order of the look-ups, without repeats."""
-    found = (value for each in lookups if each.answer is Answer.FOUND for value in each.values)
+    told = (each for each in lookups if each.answer is Answer.FOUND and each.rdtype != "MX")
+    found = (value for each in told for value in each.values)
     return tuple(dict.fromkeys(found))
 
 
@@ -30,7 +31,7 @@ def hosts(target: Target, found: tuple[str, ...], limits: Limits) -> tuple[MailH
             security=port.security,
             asked=port.asked,
         )
-        for address in found[: limits.addresses]
+        for address in tuple(dict.fromkeys(found))[: limits.addresses]
         for port in target.ports
     )
 

@@ -199,7 +199,11 @@ def test_a_name_that_does_not_exist_is_the_users_error() -> None:
 def test_a_name_without_address_is_an_observation() -> None:
     observation = asyncio.run(host("m.test", {("m.test", "MX"): ["10 m.test."]}))
     assert observation.steps == ()
-    assert {lookup.answer for lookup in observation.dns} == {Answer.NO_DATA}
+    assert {lookup.rdtype: lookup.answer for lookup in observation.dns} == {
+        "A": Answer.NO_DATA,
+        "AAAA": Answer.NO_DATA,
+        "MX": Answer.FOUND,
+    }
 
 
 def test_a_dead_resolver_is_an_observation_without_steps() -> None:
