@@ -3,10 +3,12 @@
 import re
 
 from smtpcheck.facts.failure import Kind, Stage
+from smtpcheck.facts.step import Step
+from smtpcheck.facts.transcript import Side
 from smtpcheck.judge.case import Case
 from smtpcheck.judge.catalogue import Remark, Said, rule
 from smtpcheck.judge.report import Severity
-from smtpcheck.judge.words import QUIRKS, UNFRAMED, shown, told
+from smtpcheck.judge.words import QUIRKS, UNFRAMED, protocol, shown, told
 from smtpcheck.wire.reply import Quirk, Reply
 
 SLOW = 10.0
@@ -41,9 +43,12 @@ def banner_slow(case: Case) -> Said:
             evidence=case.quote(case.greeting, f"after {took:.1f} s"),
         )
     elif failure and failure.stage is Stage.GREETING and failure.kind is Kind.TIMED_OUT:
+        begun = _heard(case.dialogue)
         yield Remark(
-            message="the connection stands, but no greeting came as long as we waited",
-            evidence=case.evidence(case.dialogue, excerpt=told(failure)),
+            message=f"the greeting begins, {shown(begun, 80)}, and did not end as long as we waited"
+            if begun
+            else "the connection stands, but no greeting came as long as we waited",
+            evidence=case.evidence(case.dialogue, excerpt=begun or told(failure)),
             severity=Severity.WARNING,
         )
 
@@ -73,8 +78,10 @@ def banner_malformed(case: Case) -> Said:
         return
     reply = case.greeting.reply
     faults = [QUIRKS[quirk] for quirk in reply.quirks]
+    if Quirk.NOT_A_REPLY in reply.quirks and (other := protocol(reply.text)):
+        faults.append(f"it looks like {other}")
     broken = bool(UNFRAMED.intersection(reply.quirks)) or _impossible(reply)
-    if reply.code == 220 and not _names_host(reply.lines[0]):
+    if reply.code == 220 and not _names_host(reply.text):
         faults.append("it does not begin with the name of the host")
         broken = True
     if faults:
@@ -148,6 +155,13 @@ _NO_NAME = (
 _NAME = re.compile(r"(?:[A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}\.?\Z")
 """Underscores pass: they are against §2.3.5, and hurt nobody here."""
 _LITERAL = re.compile(r"\[[0-9A-Za-z:.]+\]\Z")
+
+
+def _heard(step: Step | None) -> str:
+    """The octets of a greeting that never ended."""
+    events = step.transcript.events if step and step.transcript else ()
+    octets = b"".join(event.data for event in events if event.side is Side.SERVER)
+    return octets[:512].decode("latin-1").strip()
 
 
 def endless(case: Case, what: str) -> Said:

@@ -282,10 +282,11 @@ def _torn(step: Step) -> bool:
 
 
 def _shut_out(step: Step, passed: set[Stage]) -> bool:
-    """Refused, or cut off at a stage that the dialogue had `passed`."""
+    """Refused, banned or cut off at a stage that the dialogue had `passed`."""
     failure = step.failure
     before = failure and failure.stage in passed
-    return bool(failure and before and failure.kind in _CUT | {Kind.REFUSED} | SILENT)
+    turned_away = _CUT | SILENT | {Kind.REFUSED, Kind.REJECTED}
+    return bool(failure and before and failure.kind in turned_away)
 
 
 def connected(step: Step) -> bool:

@@ -5,8 +5,10 @@ import re
 from smtpcheck.facts.failure import OWN, Failure, Kind, Stage
 from smtpcheck.facts.smtp import Exchange
 from smtpcheck.facts.step import Probe, Step
+from smtpcheck.facts.transcript import Side
 from smtpcheck.judge.case import Case, connected, family, refused, silent
 from smtpcheck.judge.catalogue import Remark, Said, Scope, Unjudged, rule
+from smtpcheck.judge.protocol import name_refused
 from smtpcheck.judge.report import Evidence, Judgement, Severity, Status
 from smtpcheck.judge.survey import Survey
 from smtpcheck.judge.words import listed, shown, stage, told
@@ -142,7 +144,7 @@ def client_throttled(case: Case) -> Said:
     steps = [step for _, step in case.steps]
     turned_away = [(step, words) for step in steps if (words := _throttled(step))]
     without_words = [step for step in case.turned_away if not _throttled(step)]
-    turned_away += [(step, told(step.failure)) for step in without_words if step.failure]
+    turned_away += [(step, _banned(step.failure)) for step in without_words if step.failure]
     if turned_away:
         step, words = turned_away[0]
         some = f"{len(turned_away)} of {len(case.steps)} connections were"
@@ -186,7 +188,7 @@ def session_dropped(case: Case) -> Said:
                 "a filter that no longer answers holds the reply back. Then check again.",
             )
             return
-        if not (failure := _dropped(step)):
+        if not (failure := _dropped(step)) or name_refused(case):
             continue
         late = failure.stage is Stage.QUIT
         yield Remark(
@@ -268,6 +270,11 @@ def _throttled(step: Step) -> str:
     return ""
 
 
+def _banned(failure: Failure) -> str:
+    """Some say 554 to all that follows, for an hour or a day."""
+    return failure.detail if failure.kind is Kind.REJECTED and failure.detail else told(failure)
+
+
 def _exchanges(step: Step) -> list[Exchange]:
     hellos = [hello for hello in (step.ehlo, step.ehlo_tls) if hello]
     said = [e for hello in hellos for e in (*hello.refused, hello.exchange)]
@@ -285,11 +292,18 @@ def _dropped(step: Step) -> Failure | None:
     if failure is None:
         ending = step.ending
         if step.probe is Probe.DIALOGUE and ending and ending.closed_by_server and not ending.quit:
-            return Failure(stage=Stage.QUIT, kind=Kind.CLOSED)
+            return Failure(stage=Stage.QUIT, kind=Kind.RESET if _was_reset(step) else Kind.CLOSED)
         return None
     if failure.kind in OWN or failure.stage in (Stage.RESOLVE, Stage.CONNECT, Stage.TLS):
         return None
     return failure if failure.kind in (Kind.CLOSED, Kind.RESET) else None
+
+
+def _was_reset(step: Step) -> bool:
+    """A failure at QUIT is no failure of the dialogue; the transcript alone has its words."""
+    reset = f"{Stage.QUIT}: {Kind.RESET}"
+    events = step.transcript.events if step.transcript else ()
+    return any(event.side is Side.LOCAL and event.note.startswith(reset) for event in events)
 
 
 def _hung(step: Step) -> Failure | None:

@@ -4,7 +4,7 @@ from smtpcheck.facts.dns import Answer, Lookup
 from smtpcheck.judge.catalogue import Remark, Said, Scope, Unjudged, rule
 from smtpcheck.judge.report import Evidence, Judgement, Severity, Status
 from smtpcheck.judge.survey import Survey
-from smtpcheck.judge.words import listed
+from smtpcheck.judge.words import listed, shown
 
 _WORDS = {
     Answer.NO_DATA: "has no {types} record",
@@ -23,15 +23,17 @@ _WORDS = {
     severity=Severity.CRITICAL,
     scope=Scope.RUN,
     reference="RFC 5321 §5.1",
-    remedy="Publish an A or AAAA record for {name}, or correct the name.",
+    remedy="Publish an A or AAAA record for {name}, or an MX record if it is a mail domain, or "
+    "correct the name.",
     explained_by=("dns-inconclusive",),
 )
 def domain_undeliverable(survey: Survey) -> Said:
     """There is no address to connect to, so no mail can be handed over.
 
     The DNS answered, and the answer was no: the name does not exist, or it exists without an
-    A or AAAA record. Senders return such mail at once; mail programs report that the server
-    can't be found.
+    A, AAAA or MX record. Senders return such mail at once; mail programs report that the
+    server can't be found. A name with an MX record is a mail domain: its hosts are to be
+    checked.
 
     Servers get here when a record was forgotten in a move to another zone or provider, when
     the domain expired, or when the name was mistyped in a client or in an MX record.
@@ -46,9 +48,7 @@ def domain_undeliverable(survey: Survey) -> Said:
     elif undecided := [lookup for _, lookup in lookups if not lookup.answer.decided]:
         yield Unjudged(reason=f"the look-up of {undecided[0].rdtype} {_words(undecided)}")
     else:
-        name = survey.observation.target.host
-        words = _words([lookup for _, lookup in lookups])
-        yield Remark(message=f"{name} {words}", evidence=_evidence(lookups), fill={"name": name})
+        yield _undeliverable(survey, lookups)
 
 
 @rule(
@@ -69,7 +69,8 @@ def dns_inconclusive(survey: Survey) -> Said:
     Runs get here when the resolver is overloaded or cut off, when the zone's name servers are
     down, or when a validating resolver rejects broken signatures.
     """
-    undecided = [(i, lookup) for i, lookup in _addresses(survey) if not lookup.answer.decided]
+    every = [*_addresses(survey), *_exchangers(survey)]
+    undecided = [(i, lookup) for i, lookup in every if not lookup.answer.decided]
     if undecided:
         types = listed(lookup.rdtype for _, lookup in undecided)
         yield Remark(
@@ -79,9 +80,36 @@ def dns_inconclusive(survey: Survey) -> Said:
         )
 
 
+def _undeliverable(survey: Survey, lookups: list[tuple[int, Lookup]]) -> Remark | Unjudged:
+    """Neither A nor AAAA: then it is for MX to say (RFC 5321 §5.1). Old runs did not ask it."""
+    name = survey.observation.target.host
+    asked = _exchangers(survey)
+    hosts = [_exchanger(value) for _, each in asked for value in each.values]
+    if any(not each.answer.decided for _, each in asked):
+        return Unjudged(reason=f"the look-up of MX {_words([asked[0][1]])}")
+    if named := [shown(host, 80) for host in hosts if host][:6]:
+        why = f"it is a mail domain without an address; check its mail hosts: {listed(named)}"
+        return Unjudged(reason=why, what=name)
+    every = lookups + asked
+    words = _words([each for _, each in every])
+    if asked and asked[0][1].answer is Answer.FOUND:
+        words = "takes no mail: its only MX record is the null one (RFC 7505)"
+    return Remark(message=f"{name} {words}", evidence=_evidence(every), fill={"name": name})
+
+
+def _exchanger(value: str) -> str:
+    """The host of an MX record in presentation form; "" for the null one."""
+    return (value.split() or [""])[-1].rstrip(".")
+
+
 def _addresses(survey: Survey) -> list[tuple[int, Lookup]]:
     pairs = enumerate(survey.observation.dns)
     return [(index, lookup) for index, lookup in pairs if lookup.rdtype in ("A", "AAAA")]
+
+
+def _exchangers(survey: Survey) -> list[tuple[int, Lookup]]:
+    pairs = enumerate(survey.observation.dns)
+    return [(index, lookup) for index, lookup in pairs if lookup.rdtype == "MX"]
 
 
 def _exhausted(lookups: list[Lookup]) -> bool:

@@ -15,6 +15,7 @@ from smtpcheck.judge.case import Case, family
 from smtpcheck.judge.catalogue import Remark, Rule, Scope, Unjudged
 from smtpcheck.judge.causes import Suspect, arrange
 from smtpcheck.judge.profile import Profile
+from smtpcheck.judge.protocol import name_refused
 from smtpcheck.judge.report import (
     Finding,
     Judgement,
@@ -37,7 +38,7 @@ class _Bench:
     profile: Profile
     verdicts: list[Verdict] = field(default_factory=list)
     suspects: list[Suspect] = field(default_factory=list)
-    unjudged: list[tuple[Case, Unjudged]] = field(default_factory=list)
+    unjudged: list[tuple[Case | None, Unjudged]] = field(default_factory=list)
 
 
 def judge(observation: Observation, profile: Profile = _DEFAULT) -> Report:
@@ -107,8 +108,7 @@ def _record(
         )
         for finding, remark in zip(findings, remarks, strict=True)
     ]
-    if case:
-        bench.unjudged += [(case, word) for word in unjudged]
+    bench.unjudged += [(case, word) for word in unjudged]
     bench.verdicts.append(_verdict(rule, subject, findings, unjudged))
 
 
@@ -167,7 +167,7 @@ def _decided(case: Case) -> bool:
         return case.greeting is not None
     # A handshake that hangs is a fault with a name; any other silence may end a second later.
     waited = failure.kind is Kind.TIMED_OUT and failure.stage is not Stage.TLS
-    return not (case.unreachable or waited or failure.kind in OWN)
+    return not (case.unreachable or waited or failure.kind in OWN or name_refused(case))
 
 
 def _excused(case: Case, undecided: list[Case], whole: Survey) -> bool:

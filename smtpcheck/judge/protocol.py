@@ -1,14 +1,15 @@
 """Rules about EHLO and what it lists."""
 
+import re
 from collections import Counter
 from ipaddress import ip_address
 
 from smtpcheck.facts.failure import Stage
-from smtpcheck.facts.smtp import Ehlo
+from smtpcheck.facts.smtp import Ehlo, Exchange
 from smtpcheck.judge.banner import endless
 from smtpcheck.judge.case import Case
 from smtpcheck.judge.catalogue import BY_STARTTLS, Remark, Said, rule
-from smtpcheck.judge.report import Severity
+from smtpcheck.judge.report import Severity, Status
 from smtpcheck.judge.words import QUIRKS, UNFRAMED, listed, shown
 from smtpcheck.wire.extension import Extension
 
@@ -38,6 +39,19 @@ def ehlo_rejected(case: Case) -> Said:
     rejects the client's name (which RFC 5321 §4.1.4 forbids where it only differs from the
     address), or when the port speaks another protocol.
     """
+    if by_name := name_refused(case):
+        yield Remark(
+            message=f"the name that we gave was refused ({shown(by_name.command)}), so nothing "
+            f"behind it was seen: {shown(str(by_name.reply))}",
+            evidence=case.quote(by_name),
+            severity=Severity.WARNING,
+            status=Status.INCONCLUSIVE,
+            remedy="Give a name that resolves to this machine (--ehlo NAME). On a port for users "
+            "do not check it: most of their machines have none, and servers must not refuse a "
+            "message because the name differs from the address.",
+            reference="RFC 5321 §4.1.4",
+        )
+        return
     for refusal in case.refusals:
         if refusal.command[:4] == "EHLO" and refusal.reply.permanent:
             instead = next((hello.verb for hello in case.hellos if hello.refused), "")
@@ -276,6 +290,30 @@ def lmtp_on_smtp_port(case: Case) -> Said:
         yield Remark(message="LMTP answers on this port", evidence=case.quote(lhlo.exchange))
     elif says_so and turned_down:
         yield Remark(message="LMTP answers on this port", evidence=case.quote(case.greeting))
+
+
+_ABOUT_NAMES = re.compile(
+    r"\b(?:helo|ehlo|hostname|host name|fqdn|fully[- ]qualified|invalid domain|domain name)\b",
+    re.IGNORECASE,
+)
+
+
+def name_refused(case: Case) -> Exchange | None:
+    """The EHLO that was refused for its argument alone, as far as the words tell.
+
+    500 and 502 mean the verb, and servers repeat the whole line after them. An address literal
+    is our address as well, which block lists name: the words must be about names then.
+    """
+    if case.hellos:
+        return None
+    for refusal in case.refusals:
+        verb, _, name = refusal.command.partition(" ")
+        reply = refusal.reply
+        if verb == "EHLO" and reply.permanent and reply.code not in (500, 502, 503):
+            named = bool(name) and name[0] != "[" and name.lower() in reply.text.lower()
+            if reply.code == 501 or named or _ABOUT_NAMES.search(reply.text):
+                return refusal
+    return None
 
 
 def _gravity(broken: bool, untidy: bool) -> Severity:

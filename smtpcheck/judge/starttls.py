@@ -20,9 +20,13 @@ from smtpcheck.judge.catalogue import (
     rule,
 )
 from smtpcheck.judge.report import Severity
-from smtpcheck.judge.words import shown, stage, told
+from smtpcheck.judge.words import protocol, shown, stage, told
 
 _SMTP = re.compile(rb"[2-5]\d\d[ \-\r\n]")
+
+_WANTS_CERTIFICATE = re.compile(r"certificate[ _]required", re.IGNORECASE)
+
+NOT_SMTP = "another service has the port, or the address leads to another machine."
 
 CLEAR_SUBMISSION = Condition(
     test=lambda case: case.role.for_users and case.by_starttls,
@@ -95,9 +99,10 @@ def starttls_handshake_fails(case: Case) -> Said:
     elif failure and failure.stage is Stage.TLS and failure.kind in OWN:
         yield Unjudged(reason=told(failure))
     elif failure and (broken or failure.stage is Stage.TLS) and not _smtp_instead(case):
-        yield Remark(
-            message=_failing(failure),
-            evidence=case.evidence(case.dialogue, excerpt=_failing(failure)),
+        yield _client_certificate(case, failure) or Remark(
+            message=f"{_failing(failure)}{_instead(case.dialogue)}",
+            evidence=case.evidence(case.dialogue, excerpt=_octets(case.dialogue) or told(failure)),
+            remedy=f"See what listens here: {NOT_SMTP}" if _octets(case.dialogue) else "",
             reference="RFC 8314 §3.3" if case.implicit else "",
             because=() if _modern(case) else None,
         )
@@ -220,6 +225,39 @@ def submission_cleartext(case: Case) -> Said:
             because=() if case.ehlo and case.ehlo.offers("STARTTLS") else None,
             key="mail",
         )
+
+
+def _client_certificate(case: Case, failure: Failure) -> Remark | None:
+    """What a server that lets nobody in without a certificate is told of; None for another."""
+    sessions = [step.tls for _, step in case.steps if step.tls]
+    sent = any(session.client_certificate_sent for session in sessions)
+    asked = any(session.client_certificate_requested for session in sessions)
+    named = _WANTS_CERTIFICATE.search(failure.detail)
+    if not (named or (asked and failure.kind is Kind.TLS_FAILED)):
+        return None
+    words = "turns down the client certificate" if sent else "requires a client certificate"
+    surely = "" if named else ", it seems"
+    return Remark(
+        message=f"the server {words}{surely}: {shown(failure.detail)}",
+        evidence=case.evidence(case.dialogue, excerpt=told(failure)),
+        severity=Severity.ERROR,
+        remedy="Give a certificate that the server knows (--cert FILE); on a port for the public "
+        "have the server ask for one without requiring it (smtpd_tls_req_ccert=no in Postfix).",
+        because=(),
+    )
+
+
+def _octets(step: Step) -> str:
+    return step.first_octets[:512].decode("latin-1").strip()
+
+
+def _instead(step: Step) -> str:
+    """What came where TLS was due, and whose words it looks like."""
+    octets = _octets(step)
+    if not octets:
+        return ""
+    like = protocol(octets)
+    return f": {shown(octets, 80)}" + (f", which looks like {like}" if like else "")
 
 
 def _failing(failure: Failure) -> str:

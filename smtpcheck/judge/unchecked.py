@@ -15,7 +15,9 @@ ASKED = (Version.TLS1_0, Version.TLS1_1, Version.TLS1_2, Version.TLS1_3)
 
 
 def unchecked(
-    cases: Iterable[Case], unjudged: Iterable[tuple[Case, Unjudged]], skipped: Iterable[str]
+    cases: Iterable[Case],
+    unjudged: Iterable[tuple[Case | None, Unjudged]],
+    skipped: Iterable[str],
 ) -> tuple[Unchecked, ...]:
     """One line for each thing and reason, with all ports it holds for."""
     lines: dict[tuple[str, str], list[str]] = {}
@@ -28,10 +30,15 @@ def unchecked(
         Unchecked(what=f"{what} on {listed(places)}" if what else listed(places), why=why)
         for (what, why), places in lines.items()
     )
-    return by_port + tuple(Unchecked(what=sentence, why="") for sentence in skipped)
+    of_run = tuple(
+        Unchecked(what=u.what, why=u.reason) for case, u in unjudged if case is None and u.what
+    )
+    return of_run + by_port + tuple(Unchecked(what=sentence, why="") for sentence in skipped)
 
 
-def _said(case: Case, unjudged: Iterable[tuple[Case, Unjudged]]) -> Iterator[tuple[str, str]]:
+def _said(
+    case: Case, unjudged: Iterable[tuple[Case | None, Unjudged]]
+) -> Iterator[tuple[str, str]]:
     return ((u.what, u.reason) for other, u in unjudged if other is case and u.what)
 
 

@@ -99,6 +99,25 @@ def stage(failure: Failure) -> str:
     return _STAGES[failure.stage]
 
 
+_PROTOCOLS = (
+    ("+OK", "POP3"),
+    ("* OK", "IMAP"),
+    ("* PREAUTH", "IMAP"),
+    ("* BYE", "IMAP"),
+    ("SSH-", "SSH"),
+    ("HTTP/", "HTTP"),
+    ("<!DOCTYPE", "HTTP"),
+    ("<HTML", "HTTP"),
+    ("RFB ", "VNC"),
+    ('"IMPLEMENTATION"', "ManageSieve"),
+)
+
+
+def protocol(octets: str) -> str:
+    """Which protocol opens like that, other than SMTP; "" where none is known to."""
+    return next((name for opening, name in _PROTOCOLS if octets.upper().startswith(opening)), "")
+
+
 def shown(text: str, longest: int = LONGEST) -> str:
     """`text` of a peer, on one line, printable and not endless."""
     line = " ".join(text.split())

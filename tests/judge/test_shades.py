@@ -12,8 +12,9 @@ from smtpcheck.facts.dns import Answer, Lookup
 from smtpcheck.facts.failure import Kind, Stage
 from smtpcheck.facts.observation import Observation
 from smtpcheck.facts.smtp import Ending
-from smtpcheck.facts.step import Step
+from smtpcheck.facts.step import Probe, Step
 from smtpcheck.facts.tls import Certificate, TrustStore, VerifyError, Version
+from smtpcheck.facts.transcript import Event, Side, Transcript
 from smtpcheck.judge import judge
 from smtpcheck.judge.banner import software
 from smtpcheck.judge.report import Finding, Judgement, Severity, Status
@@ -44,6 +45,7 @@ from tests.judge.build import (
     parsed,
     port,
     refused,
+    refused_ehlo,
     reply,
     session,
     stopped,
@@ -105,6 +107,29 @@ def accepting(number: int, *accepted: Version, negotiated: str = "") -> Observat
     return observed([replace(dialogue(host(number)), tls=tls), *versions(host(number), *accepted)])
 
 
+def refuses_hello(text: str) -> Observation:
+    """EHLO, HELO and LHLO all answered with `text`."""
+    said = refused_ehlo(text)
+    step = stopped(host(25), Stage.EHLO, Kind.REJECTED, text, greeting=greeting(), ehlo=said)
+    return observed([step])
+
+
+def wants_certificate(stage: Stage, detail: str, **seen: Any) -> Observation:
+    return observed([stopped(host(465), stage, Kind.TLS_FAILED, detail, **seen)])
+
+
+def heard(data: bytes, note: str = "") -> Transcript:
+    said = Event(at=0.1, side=Side.SERVER, data=data)
+    return Transcript(opened=NOW, events=(said, Event(at=0.2, side=Side.LOCAL, note=note)))
+
+
+def no_address(*mx: str, answer: Answer = Answer.FOUND) -> Observation:
+    denied = (lookup("A", Answer.NO_DATA), lookup("AAAA", Answer.NO_DATA))
+    return observed((), dns=(*denied, lookup("MX", answer, *mx)))
+
+
+BANNED = "554 5.7.1 you are banned\n"
+ASKED_FOR_ONE = replace(session(), client_certificate_requested=True)
 OLD = replace(LEAF, not_after=NOW - 3 * DAY)
 UNKNOWN_ROOT = error(19, "self-signed certificate in certificate chain", depth=2)
 PRIVATE = error(20, "unable to get local issuer certificate", depth=1)
@@ -122,6 +147,185 @@ SHADES = (
         title="a slow handshake after STARTTLS is no slow greeting",
         rule="banner-slow",
         observation=at(587, tls=replace(session(), took=11.0)),
+    ),
+    # ehlo-rejected
+    *(
+        Shade(
+            title=f"our name was refused: {text.strip()}",
+            rule="ehlo-rejected",
+            observation=refuses_hello(text),
+            severity=WARNING,
+            status=Status.INCONCLUSIVE,
+            words="the name that we gave was refused (EHLO check.example.net)",
+        )
+        for text in (
+            "504 5.5.2 <check>: Helo command rejected: need fully-qualified hostname\n",
+            "550 check.example.net does not resolve\n",
+            "501 Syntactically invalid EHLO argument(s)\n",
+            "550 5.7.1 Invalid HELO\n",
+        )
+    ),
+    *(
+        Shade(
+            title=f"EHLO was refused whatever the name: {text.strip()}",
+            rule="ehlo-rejected",
+            observation=refuses_hello(text),
+            severity=ERROR,
+            words="EHLO is refused with",
+        )
+        for text in (
+            "500 5.5.1 Command unrecognized: EHLO check.example.net\n",
+            "502 EHLO not implemented\n",
+            "550 5.7.1 Client host [192.0.2.1] blocked\n",
+        )
+    ),
+    Shade(
+        title="a name that is refused ends the connection as well",
+        rule="session-dropped",
+        observation=observed(
+            [
+                stopped(
+                    host(25),
+                    Stage.EHLO,
+                    Kind.CLOSED,
+                    greeting=greeting(),
+                    ehlo=refused_ehlo("550 Invalid HELO\n"),
+                )
+            ]
+        ),
+    ),
+    # starttls-handshake-fails
+    Shade(
+        title="a client certificate is required, said after the handshake",
+        rule="starttls-handshake-fails",
+        observation=wants_certificate(
+            Stage.GREETING, "tlsv13 alert certificate required", tls=ASKED_FOR_ONE
+        ),
+        severity=ERROR,
+        words="the server requires a client certificate: tlsv13 alert certificate required",
+    ),
+    Shade(
+        title="a client certificate was asked for, and the words are others",
+        rule="starttls-handshake-fails",
+        observation=wants_certificate(
+            Stage.GREETING, "ssl/tls alert handshake failure", tls=ASKED_FOR_ONE
+        ),
+        severity=ERROR,
+        words="the server requires a client certificate, it seems",
+    ),
+    Shade(
+        title="the certificate that we showed is turned down",
+        rule="starttls-handshake-fails",
+        observation=wants_certificate(
+            Stage.GREETING,
+            "tlsv1 alert unknown ca",
+            tls=replace(ASKED_FOR_ONE, client_certificate_sent=True),
+        ),
+        severity=ERROR,
+        words="turns down the client certificate",
+    ),
+    Shade(
+        title="nothing is known of client certificates",
+        rule="starttls-handshake-fails",
+        observation=handshake(465, Kind.TLS_FAILED, "sslv3 alert handshake failure"),
+        severity=CRITICAL,
+        words="the TLS handshake fails: sslv3 alert handshake failure",
+    ),
+    *(
+        Shade(
+            title=f"{name} where TLS is due",
+            rule="starttls-handshake-fails",
+            observation=handshake(465, Kind.NOT_TLS, first_octets=octets),
+            severity=CRITICAL,
+            words=f"the answer is not TLS: {octets.decode().strip()}, which looks like {name}",
+        )
+        for name, octets in (
+            ("POP3", b"+OK Dovecot ready.\r\n"),
+            ("IMAP", b"* OK [CAPABILITY IMAP4rev1] ready\r\n"),
+            ("SSH", b"SSH-2.0-OpenSSH_9.2\r\n"),
+        )
+    ),
+    Shade(
+        title="IMAP where SMTP is due",
+        rule="banner-malformed",
+        observation=greets(b"* OK ready\r\n"),
+        severity=ERROR,
+        words="a line does not begin with a reply code; it looks like IMAP",
+    ),
+    Shade(
+        title="a greeting without an end",
+        rule="banner-slow",
+        observation=observed(
+            [stopped(host(587), Stage.GREETING, Kind.TIMED_OUT, transcript=heard(b"220 hello\x1b"))]
+        ),
+        severity=WARNING,
+        words="the greeting begins, 220 hello\\u001b, and did not end as long as we waited",
+    ),
+    Shade(
+        title="reset on QUIT",
+        rule="session-dropped",
+        observation=at(
+            25,
+            ending=Ending(closed_by_server=True),
+            transcript=heard(b"", "quit: reset (Connection reset by peer)"),
+        ),
+        severity=NOTICE,
+        words="the connection was reset without a reply at QUIT",
+    ),
+    Shade(
+        title="banned for what follows",
+        rule="client-throttled",
+        observation=observed(
+            [
+                dialogue(host(25)),
+                replace(
+                    stopped(
+                        host(25),
+                        Stage.GREETING,
+                        Kind.REJECTED,
+                        BANNED.strip(),
+                        greeting=greeting(BANNED),
+                    ),
+                    probe=Probe.VERSION,
+                ),
+            ]
+        ),
+        severity=NOTICE,
+        status=Status.INCONCLUSIVE,
+        words="1 of 2 connections were turned away: 554 5.7.1 you are banned",
+    ),
+    # domain-undeliverable
+    Shade(
+        title="no address, and no MX either",
+        rule="domain-undeliverable",
+        observation=no_address(answer=Answer.NO_DATA),
+        severity=CRITICAL,
+        words="mail.example.org has no A, AAAA or MX record",
+    ),
+    Shade(
+        title="a null MX",
+        rule="domain-undeliverable",
+        observation=no_address("0 ."),
+        severity=CRITICAL,
+        words="takes no mail",
+    ),
+    Shade(
+        title="a mail domain",
+        rule="domain-undeliverable",
+        observation=no_address("10 mx1.example.org.", "20 mx2.example.org."),
+    ),
+    Shade(
+        title="whether it is a mail domain is not known",
+        rule="domain-undeliverable",
+        observation=no_address(answer=Answer.TIMED_OUT),
+    ),
+    Shade(
+        title="the look-up of MX timed out",
+        rule="dns-inconclusive",
+        observation=no_address(answer=Answer.TIMED_OUT),
+        severity=NOTICE,
+        status=Status.INCONCLUSIVE,
+        words="the look-up of MX for mail.example.org was not answered in time",
     ),
     # cert-outside-validity
     Shade(

@@ -78,6 +78,12 @@ ENDS = {
         Stage.TLS, Kind.OUT_OF_TIME, ehlo=OFFERING, starttls=READY
     ),
     "our time runs out at EHLO inside TLS": ends(Stage.EHLO, Kind.OUT_OF_TIME, **SHAKEN),
+    "our name is refused": ends(
+        Stage.EHLO, Kind.REJECTED, ehlo=refused_ehlo("550 need fully-qualified hostname\n")
+    ),
+    "our name is refused, and the connection closed": ends(
+        Stage.EHLO, Kind.CLOSED, ehlo=refused_ehlo("550 need fully-qualified hostname\n")
+    ),
     "EHLO is answered 450": ends(
         Stage.EHLO, Kind.THROTTLED, ehlo=refused_ehlo("450 4.7.1 later\n")
     ),
@@ -200,6 +206,18 @@ TABLE = (
         status=FAIL,
     ),
     Row(
+        title="a mail domain without an address",
+        observation=observed(
+            (),
+            dns=(
+                lookup("A", Answer.NO_DATA),
+                lookup("AAAA", Answer.NO_DATA),
+                lookup("MX", Answer.FOUND, "10 mx1.example.org."),
+            ),
+        ),
+        status=OPEN,
+    ),
+    Row(
         title="AAAA timed out, and A is healthy",
         observation=FIXTURES["dns-inconclusive"][0],
         status=PASS,
@@ -303,6 +321,24 @@ GAPS = (
             [dialogue(host(587)), *versions(host(587), Version.TLS1_2, Version.TLS1_3)]
         ),
         lines=(("MAIL without TLS on 192.0.2.25:587", "it was not tried"),),
+    ),
+    Gap(
+        title="a mail domain",
+        observation=observed(
+            (),
+            dns=(
+                lookup("A", Answer.NO_DATA),
+                lookup("AAAA", Answer.NO_DATA),
+                lookup("MX", Answer.FOUND, "10 mx1.example.org.", "20 mx2.example.org."),
+            ),
+        ),
+        lines=(
+            (
+                "mail.example.org",
+                "it is a mail domain without an address; check its mail hosts: "
+                "mx1.example.org and mx2.example.org",
+            ),
+        ),
     ),
     Gap(
         title="what the plan left out",
