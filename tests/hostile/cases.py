@@ -46,6 +46,7 @@ def case(behaviour: type[Peer], *found: str, **fields: object) -> Case:
 
 
 NO_TLS = "starttls-handshake-fails critical"
+TURNED_AWAY = "client-throttled inconclusive"
 DROPPED = "session-dropped error"
 GREETING = "banner-malformed error"
 EHLO = "ehlo-reply-malformed error"
@@ -65,8 +66,8 @@ TALK = (
     case(clear.EndlessEhlo, EHLO, unchecked=AFTER_EHLO),
     case(clear.EndlessEhloInTls, EHLO, unchecked=IN_TLS),
     case(clear.Drip, within=SOON, status=3, unchecked=AFTER_GREETING),
-    case(clear.DripLines, within=SOON, unchecked=AFTER_EHLO),
-    case(clear.DripInTls, within=SOON, unchecked=IN_TLS),
+    case(clear.DripLines, within=SOON, status=3, unchecked=AFTER_EHLO),
+    case(clear.DripInTls, within=SOON, status=3, unchecked=IN_TLS),
     case(clear.MegabyteGreeting, GREETING, unchecked=AFTER_GREETING),
     case(clear.MegabyteEhlo, EHLO, unchecked=AFTER_EHLO),
     case(clear.LongKeyword, EHLO),
@@ -87,16 +88,16 @@ TALK = (
     case(clear.Echo, EHLO, unchecked=AFTER_EHLO),
     case(
         clear.Farewell,
-        "client-throttled inconclusive",
+        TURNED_AWAY,
         within=SOON,
         status=3,
         unchecked=AFTER_EHLO,
     ),
     case(clear.Deaf, within=SOON),
-    case(clear.SometimesTls, unchecked="TLS 1."),
-    case(clear.SometimesTls, port=SUBMISSION, unchecked="TLS 1."),
+    case(clear.SometimesTls, TURNED_AWAY, unchecked="TLS 1."),
+    case(clear.SometimesTls, TURNED_AWAY, port=SUBMISSION, unchecked="TLS 1."),
     case(clear.LateTls, "starttls-missing warning", unchecked=TLS),
-    case(clear.Moody, "client-throttled inconclusive", within=SOON, unchecked="TLS 1."),
+    case(clear.Moody, TURNED_AWAY, within=SOON, unchecked="TLS 1."),
 )
 
 PARTINGS = tuple(
@@ -125,7 +126,7 @@ PARTINGS = tuple(
 HANDSHAKES = (
     case(clear.NoStarttlsNow, NO_TLS, unchecked=TLS),
     case(clear.NoStarttlsNow, NO_TLS, port=SUBMISSION, unchecked=TLS),
-    case(handshakes.SilentAfter220, within=SOON, unchecked=TLS),
+    case(handshakes.SilentAfter220, within=SOON, status=3, unchecked=TLS),
     case(handshakes.SilentAfter220, within=SOON, port=SUBMISSIONS, status=3),
     case(handshakes.ClearAfter220, NO_TLS, unchecked=TLS),
     case(handshakes.Glued),
@@ -136,7 +137,7 @@ HANDSHAKES = (
     case(handshakes.UnknownCipher, NO_TLS, unchecked=TLS),
     case(handshakes.EndlessHello, NO_TLS, within=SOON, unchecked=TLS),
     case(handshakes.EndlessHandshake, NO_TLS, unchecked=TLS),
-    case(handshakes.EndlessHandshakeSlowly, within=SOON, unchecked=TLS),
+    case(handshakes.EndlessHandshakeSlowly, within=SOON, status=3, unchecked=TLS),
     case(handshakes.EndlessWarnings, NO_TLS, unchecked=TLS),
     case(handshakes.EndlessChangeCipherSpec, NO_TLS, unchecked=TLS),
     case(handshakes.SixteenMegabytes, NO_TLS, unchecked=TLS),

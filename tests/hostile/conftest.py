@@ -30,12 +30,14 @@ Contexts = Mapping[str, ssl.SSLContext]
 def contexts(ca: ThrowawayCA, tmp_path_factory: pytest.TempPathFactory) -> Contexts:
     """The certificates that the rows name, each as a server shows it."""
     healthy = ca.issue([NAME])
-    short, long = ([form.format(n) for n in range(10_000)] for form in ("h{:04}.t", "host{}.test"))
+    short, long = (
+        [form.format(n) for n in range(10_000)] for form in ("h{:04}.t", "host-{:04}.mail.test")
+    )
     identities = {
         "healthy": healthy,
         "names": ca.issue([*short, NAME]),
         "other names": ca.issue(short),
-        "long names": ca.issue([*long, *long, NAME]),
+        "long names": ca.issue([*long, NAME]),
         "chain": replace(healthy, chain=(*healthy.chain, *[healthy.chain[1]] * 98)),
         "escapes": ca.issue(
             ["\x1b[2J\x1b]0;owned\x07.test"], common_name="[red]x[/red]\x1b[31m\x9b31m"
@@ -58,20 +60,24 @@ def context(identity: Identity, folder: Path, name: str) -> ssl.SSLContext:
 @contextmanager
 def in_thread(work: Callable[[AsyncExitStack], Coroutine[Any, Any, None]]) -> Iterator[None]:
     """Enter servers in a thread's event loop; they serve until the block ends."""
-    ready = threading.Event()
+    ready: Future[None] = Future()
     loop = asyncio.new_event_loop()
     done = asyncio.Event()
 
     async def main() -> None:
         async with AsyncExitStack() as stack:
-            await work(stack)
-            ready.set()
+            try:
+                await work(stack)
+            except BaseException as error:
+                ready.set_exception(error)
+                return
+            ready.set_result(None)
             await done.wait()
 
     thread = threading.Thread(target=loop.run_until_complete, args=(main(),), daemon=True)
     thread.start()
-    ready.wait()
     try:
+        ready.result()
         yield
     finally:
         loop.call_soon_threadsafe(done.set)

@@ -143,10 +143,16 @@ async def lying(udp: Answering, tcp: Overtcp | None = None) -> AsyncIterator[str
             writer.close()
 
     async with AsyncExitStack() as stack:
-        server, _ = await stack.enter_async_context(nameserver(udp))
-        if tcp is not None:
+        while True:  # until a port is free for both
+            server, _ = await stack.enter_async_context(nameserver(udp))
             address, _, port = server.rpartition(":")
-            await stack.enter_async_context(await asyncio.start_server(serve, address, int(port)))
+            with suppress(OSError):
+                listening = await asyncio.start_server(serve, address, int(port))
+                break
+        if tcp is None:
+            listening.close()
+        else:
+            await stack.enter_async_context(listening)
         yield server
         for task in tuple(running):
             task.cancel()
