@@ -31,7 +31,7 @@ def reply(data: bytes) -> None:
     """Replies come out alike however the stream is cut, and hold every octet that went in."""
     whole, left = _replies([data])
     assert _replies(_cut(data)) == (whole, left)
-    assert _replies([data[n : n + 1] for n in range(len(data))]) == (whole, left)
+    assert _replies(_crumbs(data)) == (whole, left)
     if not any(Quirk.OVERLONG in each.quirks for each in whole):
         assert b"".join(each.raw for each in whole) + left == data
 
@@ -49,6 +49,12 @@ def _replies(pieces: list[bytes]) -> tuple[list[Reply], bytes]:
 def _cut(data: bytes) -> list[bytes]:
     at = data[0] if data else 0
     return [data[:at], data[at:]]
+
+
+def _crumbs(data: bytes) -> list[bytes]:
+    """Octet by octet, and from the hundredth on by sevens, to come to more inputs."""
+    tail = range(100, len(data), 7)
+    return [data[n : n + 1] for n in range(min(100, len(data)))] + [data[n : n + 7] for n in tail]
 
 
 def ehlo(data: bytes) -> None:
@@ -102,7 +108,7 @@ def server_hello(data: bytes) -> None:
     """The answer to a ClientHello is the same however the stream is cut."""
     answer = _answer([data])
     assert _answer(_cut(data)) == answer
-    assert _answer([data[n : n + 1] for n in range(len(data))]) == answer
+    assert _answer(_crumbs(data)) == answer
     body = _answer([b"\x16\x03\x03" + _vector(b"\x02" + _vector(data[:4000], 3), 2)])
     assert isinstance(body, hello.ServerHello | hello.NotTls)
 
@@ -142,7 +148,7 @@ def pop3_answers(data: bytes) -> None:
     """Lines, statuses and blocks come out alike however the stream is cut."""
     whole = _pop3([data])
     assert _pop3(_cut(data)) == whole
-    assert _pop3([data[n : n + 1] for n in range(len(data))]) == whole
+    assert _pop3(_crumbs(data)) == whole
     for line in data.decode("utf-8", "replace").splitlines():
         assert all(" " not in word for word in pop3.command(line).words)
 
