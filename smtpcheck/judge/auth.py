@@ -21,7 +21,9 @@ USERS_UNDER_TLS = Condition(
     area="auth",
     severity=Severity.ERROR,
     reference="RFC 4954 §3; RFC 6409 §4.3",
-    remedy="Enable SASL authentication on this port.",
+    remedy="Enable SASL authentication on this port. Postfix: smtpd_sasl_auth_enable = yes for "
+    "this service in master.cf, and a running back end (smtpd_sasl_type, smtpd_sasl_path); "
+    "Exim: an authenticator, and auth_advertise_hosts = *.",
     needs=("ehlo_tls",),
     applies=USERS_UNDER_TLS,
     explained_by=("ehlo-rejected",),
@@ -55,7 +57,9 @@ def auth_missing(case: Case) -> Said:
     area="auth",
     severity=Severity.ERROR,
     reference="RFC 4954 §4; RFC 8314 §4.1",
-    remedy="Offer AUTH inside TLS only (smtpd_tls_auth_only=yes in Postfix).",
+    remedy="Offer AUTH inside TLS only. Postfix: smtpd_tls_auth_only = yes; Exim: let "
+    "auth_advertise_hosts depend on $tls_in_cipher; Dovecot: disable_plaintext_auth = yes "
+    "(auth_allow_cleartext = no from 2.4 on).",
     needs=("ehlo",),
     applies=IN_CLEAR,
     explained_by=("starttls-missing",),

@@ -45,7 +45,10 @@ class Case:
     def over(self) -> datetime:
         """When the dialogue had ended; Exim without a certificate makes one for each."""
         step = self.dialogue
-        return self.now + timedelta(seconds=step.began + step.took if step else 0)
+        try:
+            return self.now + timedelta(seconds=step.began + step.took if step else 0)
+        except (OverflowError, ValueError):  # a file may say anything
+            return self.now
 
     @property
     def role(self) -> Role:

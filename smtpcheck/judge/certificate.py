@@ -284,7 +284,7 @@ def _distrust(case: Case) -> VerifyError | None:
 
 def _dated(case: Case, error: VerifyError) -> bool:
     """A date that is told of already; a root in the trust store has none that we see."""
-    if error.code not in DATES or error.depth >= len(case.chain):
+    if error.code not in DATES or not 0 <= error.depth < len(case.chain):
         return False
     certificate = case.chain[error.depth]
     return error.depth == 0 or _expired(case, certificate) or _early(case, certificate)
@@ -330,7 +330,7 @@ def _objection(case: Case, error: VerifyError) -> str:
     if error.code == SELF_SIGNED_IN_CHAIN:
         return f"its root {_name(case.chain[-1])} is not in the trust store"
     if error.code in NO_ISSUER:
-        at = case.chain[min(error.depth, len(case.chain) - 1)]
+        at = case.chain[max(0, min(error.depth, len(case.chain) - 1))]
         return f"its issuer {shown(at.issuer, 80)} is not in the trust store"
     if error.code in DATES:
         when = "has expired" if error.code == EXPIRED else "is not yet valid"

@@ -43,7 +43,9 @@ SUBMISSIONS = Condition(
     area="starttls",
     severity=by_role(mx=Severity.WARNING, submission=Severity.ERROR),
     reference="RFC 3207 §2; RFC 8314 §4.1",
-    remedy="Configure a certificate and enable STARTTLS.",
+    remedy="Configure a certificate and enable STARTTLS. Postfix: smtpd_tls_chain_files = FILE "
+    "(key, then certificates) and smtpd_tls_security_level = may, or encrypt for submission; "
+    "Exim: tls_certificate, tls_privatekey and tls_advertise_hosts = *.",
     needs=("ehlo",),
     applies=BY_STARTTLS,
     explained_by=("ehlo-rejected", "lmtp-on-smtp-port"),

@@ -16,7 +16,9 @@ MODERN = (Version.TLS1_2, Version.TLS1_3)
     severity=by_role(mx=Severity.NOTICE, submission=Severity.ERROR),
     reference="RFC 8996 §4, §5; RFC 8997; RFC 9325 §5.2",
     remedy="Disable {versions} on submission ports; on an MX decide whether senders that know "
-    "nothing newer should fall back to clear text instead.",
+    "nothing newer should fall back to clear text instead. Postfix: smtpd_tls_protocols = "
+    ">=TLSv1.2, smtpd_tls_mandatory_protocols = >=TLSv1.2; Dovecot: ssl_min_protocol = TLSv1.2; "
+    "Exim with GnuTLS: tls_require_ciphers = NORMAL:-VERS-TLS1.0:-VERS-TLS1.1.",
     needs=("offers",),
     applies=ENCRYPTED,
     explained_by=("tls-modern-missing",),

@@ -1040,3 +1040,23 @@ def test_wherever_it_stops_there_is_a_report(number: int, stage: Stage, kind: Ki
         report = judge(observed([step]))
         assert report.verdicts
         assert all(line.what for line in report.unchecked)
+
+
+@pytest.mark.parametrize("depth", [-(10**6), -1, 7, 2**40])
+def test_a_depth_that_no_chain_has_is_no_stumbling_block(depth: int) -> None:
+    """A saved file may say anything that its types allow."""
+    for code in (9, 10, 18, 19, 20, 21):
+        judge(chain(587, LEAF, errors=(error(code, "odd", depth=depth),)))
+
+
+@pytest.mark.parametrize("seconds", [-1e300, -1.0, 1e300, float("nan"), float("inf")])
+def test_a_time_that_no_run_takes_is_no_stumbling_block(seconds: float) -> None:
+    odd = exchange("EHLO x", "250 x\n", took=seconds)
+    seen = ehlo(*BASE)
+    judge(at(465, took=seconds, began=seconds, ehlo_tls=replace(seen, exchange=odd)))
+
+
+def test_a_reply_without_lines_is_no_stumbling_block() -> None:
+    blank = replace(reply("220 x\n"), lines=())
+    empty = replace(greeting(), reply=blank)
+    judge(at(25, greeting=empty, ehlo=replace(ehlo(), exchange=empty), starttls=empty))
