@@ -293,9 +293,12 @@ def lmtp_on_smtp_port(case: Case) -> Said:
 
 
 _ABOUT_NAMES = re.compile(
-    r"\b(?:helo|ehlo|hostname|host name|fqdn|fully[- ]qualified|invalid domain|domain name)\b",
+    r"\b(?:helo|ehlo|hostname|host name|fqdn|fully[- ]qualified|invalid domain|domain name"
+    r"|host not found|invalid name)\b",
     re.IGNORECASE,
 )
+_POSTFIX = re.compile(r"<[^<>]{0,255}>: helo command rejected:", re.IGNORECASE)
+"""What Postfix opens every refusal with, "Access denied" to all names among them."""
 
 
 def name_refused(case: Case) -> Exchange | None:
@@ -310,8 +313,9 @@ def name_refused(case: Case) -> Exchange | None:
         verb, _, name = refusal.command.partition(" ")
         reply = refusal.reply
         if verb == "EHLO" and reply.permanent and reply.code not in (500, 502, 503):
-            named = bool(name) and name[0] != "[" and name.lower() in reply.text.lower()
-            if reply.code == 501 or named or _ABOUT_NAMES.search(reply.text):
+            text = _POSTFIX.sub("", reply.text)
+            named = bool(name) and name[0] != "[" and name.lower() in text.lower()
+            if reply.code == 501 or named or _ABOUT_NAMES.search(text):
                 return refusal
     return None
 

@@ -176,6 +176,7 @@ SHADES = (
         for text in (
             "500 5.5.1 Command unrecognized: EHLO check.example.net\n",
             "502 EHLO not implemented\n",
+            "554 5.7.1 <check.example.net>: Helo command rejected: Access denied\n",
             "550 5.7.1 Client host [192.0.2.1] blocked\n",
         )
     ),
