@@ -87,12 +87,15 @@ def _undeliverable(survey: Survey, lookups: list[tuple[int, Lookup]]) -> Remark 
     hosts = [_exchanger(value) for _, each in asked for value in each.values]
     if any(not each.answer.decided for _, each in asked):
         return Unjudged(reason=f"the look-up of MX {_words([asked[0][1]])}")
-    if named := [shown(host, 80) for host in hosts if host][:6]:
+    others = [host for host in hosts if host and host.lower() != name.lower().rstrip(".")]
+    if named := [shown(host, 80) for host in others][:6]:
         why = f"it is a mail domain without an address; check its mail hosts: {listed(named)}"
         return Unjudged(reason=why, what=name)
     every = lookups + asked
     words = _words([each for _, each in every])
-    if asked and asked[0][1].answer is Answer.FOUND:
+    if any(hosts):
+        words = f"is its own mail host, and {_words([each for _, each in lookups])}"
+    elif asked and asked[0][1].answer is Answer.FOUND:
         words = "takes no mail: its only MX record is the null one (RFC 7505)"
     return Remark(message=f"{name} {words}", evidence=_evidence(every), fill={"name": name})
 

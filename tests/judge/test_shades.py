@@ -311,6 +311,13 @@ SHADES = (
         words="takes no mail",
     ),
     Shade(
+        title="its own mail host",
+        rule="domain-undeliverable",
+        observation=no_address("10 Mail.example.org."),
+        severity=CRITICAL,
+        words="mail.example.org is its own mail host, and has no A or AAAA record",
+    ),
+    Shade(
         title="a mail domain",
         rule="domain-undeliverable",
         observation=no_address("10 mx1.example.org.", "20 mx2.example.org."),
