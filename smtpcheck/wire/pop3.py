@@ -208,7 +208,8 @@ class ResponseParser:
     def block(self) -> Block | None:
         """The block that follows the status line just read, or None: not yet."""
         block = self._lines.block()
-        if (len(self._lines) if block is None else len(block)) > self._limit:
+        pending = len(self._lines) - len(b".\r")  # which may be the beginning of the end
+        if (pending if block is None else len(block)) > self._limit:
             self._lines.deafen()
             return Block(quirks=(Quirk.OVERLONG,))
         return None if block is None else Block(content=unstuffed(block))

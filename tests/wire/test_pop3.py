@@ -125,7 +125,7 @@ def test_a_block_ends_at_its_lone_dot_however_it_is_cut(raw: bytes, content: byt
     assert slow.leftover == b""
 
 
-@pytest.mark.parametrize("raw", [b"x" * 41, b"x" * 50 + b"\r\n.\r\n"])
+@pytest.mark.parametrize("raw", [b"x" * 43, b"x" * 50 + b"\r\n.\r\n"])
 def test_a_block_that_outgrows_its_limit_ends_the_conversation(raw: bytes) -> None:
     parser = ResponseParser(limit=40)
     parser.feed(raw)
@@ -201,3 +201,21 @@ def test_nothing_a_server_sends_makes_the_parser_raise(raw: bytes, cuts: list[in
         parser.feed(piece)
         parser.status()
         parser.block()
+
+
+@pytest.mark.parametrize(("octets", "quirks"), [(8, ()), (9, (Quirk.OVERLONG,))])
+def test_the_limit_of_a_block_is_the_same_wherever_it_is_cut(
+    octets: int, quirks: tuple[Quirk, ...]
+) -> None:
+    """Found by fuzzing: of a block as long as the limit, the end line was counted as well."""
+    raw = b"+OK\r\n" + b"x" * (octets - 2) + b"\r\n.\r\n"
+    for step in (1, 2, 3, len(raw)):
+        parser = ResponseParser(limit=8)
+        found = None
+        for at in range(0, len(raw), step):
+            parser.feed(raw[at : at + step])
+            if at + step >= 5 and at < 5:
+                assert parser.status() is not None
+            found = found or parser.block()
+        assert found is not None
+        assert found.quirks == quirks, step
