@@ -1,7 +1,6 @@
 """The real servers, raised once for all rows: a row is an address, a fault a listener."""
 
 import contextlib
-import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,8 @@ from tests.real.hops import MAIN, OURS, Hop, at, raised
 from tests.real.identities import identities
 from tests.real.ours import Relay, relay
 from tests.real.postfix import Postfix, postfix
-from tests.real.rig import NAME, Listener, loopback
-from tests.real.verdicts import Check
+from tests.real.rig import Listener, loopback
+from tests.real.verdicts import Check, arguments
 
 Listeners = Callable[[Case], tuple[Listener, ...]]
 
@@ -35,14 +34,10 @@ def address_of(case: Case) -> str:
 def check(smtpcheck: Smtpcheck, ca_file: Path, request: pytest.FixtureRequest) -> Check:
     """Run `smtpcheck host`; with --save-observations, keep what it saw under the row's name."""
     folder: Path | None = request.config.getoption("--save-observations")
-    name = re.sub(r"\W+", "-", request.node.name).strip("-")
+    fixed = arguments(ca_file, folder, request.node.name)
 
-    def run(*arguments: str, **keywords: Any) -> Run:
-        saved = ("--save", str(folder / f"{name}.json")) if folder else ()
-        if folder:
-            folder.mkdir(parents=True, exist_ok=True)
-        fixed = ("--name", NAME, "--ca-file", str(ca_file), "--format", "json", *saved)
-        return smtpcheck("host", *arguments, *fixed, **keywords)
+    def run(*told: str, **keywords: Any) -> Run:
+        return smtpcheck("host", *told, *fixed, **keywords)
 
     return run
 

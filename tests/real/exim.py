@@ -30,12 +30,10 @@ keep_environment =
 never_users =
 deliver_drop_privilege
 local_interfaces = <; {interfaces}
-tls_on_connect_ports = 465
 smtp_accept_max = 200
 smtp_accept_max_nonmail = 200
 host_lookup =
 rfc1413_query_timeout = 0s
-message_size_limit = 50M
 domainlist relay_domains = {relay_domains}
 acl_smtp_rcpt = rcpt
 acl_smtp_predata = accept
@@ -63,15 +61,43 @@ begin transports
 
 begin retry
 * * F,1h,1s
+
+begin authenticators
+plain:
+  driver = plaintext
+  public_name = PLAIN
+  server_prompts = :
+  server_condition = false
+login:
+  driver = plaintext
+  public_name = LOGIN
+  server_prompts = Username:: : Password::
+  server_condition = false
 """
 
 DEFAULTS = {
+    "acl_smtp_connect": "accept",
+    "acl_smtp_helo": "accept",
+    "acl_smtp_mail": "accept",
+    "acl_smtp_starttls": "accept",
+    "auth_advertise_hosts": "",
     "chunking_advertise_hosts": "*",
     "dsn_advertise_hosts": "*",
+    "message_size_limit": "50M",
+    "pipelining_advertise_hosts": "*",
+    "smtp_banner": "$smtp_active_hostname ESMTP",
+    "smtputf8_advertise_hosts": "*",
     "tls_advertise_hosts": "",
+    "tls_on_connect_ports": "465",
     "tls_require_ciphers": "NORMAL:-VERS-TLS1.0:-VERS-TLS1.1",
 }
 """What a listener's settings may differ from, each for its own."""
+
+SUBMISSION = {
+    "auth_advertise_hosts": "${if def:tls_in_cipher{*}}",
+    "acl_smtp_mail": r"accept encrypted = *\n deny message = 530 5.7.0 STARTTLS first",
+}
+"""Of a healthy 587 or 465, where nobody can log in: the password is always wrong."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

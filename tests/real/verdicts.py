@@ -1,12 +1,15 @@
 """What a run of the program said of a server, held against what was to be said."""
 
+import re
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.conftest import Run
 from tests.real.cases import Case
+from tests.real.rig import NAME
 
 QUIET = {"info", "notice"}
 
@@ -14,12 +17,21 @@ Check = Callable[..., Run]
 """`smtpcheck host` with the arguments given, and those of this house."""
 
 
+def arguments(ca_file: Path, folder: Path | None, name: str) -> tuple[str, ...]:
+    """What every run has in common; what it sees is saved in `folder` under `name`."""
+    saved: tuple[str, ...] = ()
+    if folder:
+        folder.mkdir(parents=True, exist_ok=True)
+        saved = ("--save", str(folder / (re.sub(r"\W+", "-", name).strip("-") + ".json")))
+    return ("--name", NAME, "--ca-file", str(ca_file), "--format", "json", *saved)
+
+
 def findings(report: Mapping[str, Any]) -> dict[str, str]:
     """The root causes: id, and its severity or "inconclusive"."""
     roots = [each for each in report["findings"] if not each.get("explained_by")]
     return {
         each["id"]: each["severity"] if each["status"] == "fail" else each["status"]
-        for each in roots
+        for each in reversed(roots)  # the worst, where two ports have it, comes first
     }
 
 
