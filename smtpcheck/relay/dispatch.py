@@ -36,6 +36,7 @@ class _Lane:
     domain: str
     failures: int
     width: float
+    missed: int = 0  # in a row, in this visit
     more: asyncio.Event = field(default_factory=asyncio.Event)
     waiting: deque[Claim] = field(default_factory=deque)
     running: set[asyncio.Task[None]] = field(default_factory=set)
@@ -139,7 +140,8 @@ class Dispatcher:
             for claim in lane.waiting:
                 await self._queue.unclaim(claim)
             until = self._until(lane)
-            await self._queue.rest(lane.domain, until=until, failures=lane.failures)
+            missed = self._now() if lane.down else 0.0
+            await self._queue.rest(lane.domain, until=until, failures=lane.failures, missed=missed)
         except QueueError as error:
             self._fault(error)
             until = self._now() + AGAIN
@@ -155,6 +157,7 @@ class Dispatcher:
         if not lane.down:
             lane.failures = 0
             return 0.0
+        lane.failures += 1  # one, however many messages were tried in this visit
         office = self._office
         return self._now() + office.schedule.delay(
             lane.failures, greylisted=False, chance=office.chance
@@ -189,18 +192,18 @@ class Dispatcher:
             await self._settle(settlement)
         except Exception as error:  # a bug of ours costs this message a delay, not the relay
             self._fault(error)
-            lane.down, lane.failures = True, lane.failures + 1
+            lane.down = True
             await self._queue.unclaim(claim)
 
     def _learn(self, lane: _Lane, reached: bool) -> None:
         """Additive increase, multiplicative decrease; at less than one the lane is closed."""
         if reached:
-            lane.failures = 0
+            lane.failures = lane.missed = 0
             lane.width = min(lane.width + 1, self._concurrency)
         else:
-            lane.failures += 1
+            lane.missed += 1
             lane.width /= 2
-            lane.down = lane.width < 1 or lane.failures >= INITIAL
+            lane.down = lane.width < 1 or lane.missed >= INITIAL
 
     async def _settle(self, settlement: Settlement) -> None:
         while True:

@@ -184,8 +184,13 @@ class Queue(Protocol):
     async def unclaim(self, claim: Claim) -> None:
         """Give a claim up unchanged."""
 
-    async def rest(self, domain: str, *, until: float = 0.0, failures: int = 0) -> None:
-        """Nobody works on `domain` now; it is due with its next recipient, or later at `until`."""
+    async def rest(
+        self, domain: str, *, until: float = 0.0, failures: int = 0, missed: float = 0.0
+    ) -> None:
+        """Nobody works on `domain` now; it is due with its next recipient, or later at `until`.
+
+        `missed`: what was due by then and left alone, as no host was reached, counts as tried.
+        """
 
     async def change(self, action: Action, which: Selection, *, now: float) -> tuple[str, ...]:
         """Do something to messages at rest; the ids of those it was done to."""

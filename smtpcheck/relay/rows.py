@@ -241,8 +241,12 @@ def next_due(after: float, db: sqlite3.Connection) -> float | None:
     return min((each for each in (due, alarm) if each is not None), default=None)
 
 
-def rest(domain: str, until: float, failures: int, db: sqlite3.Connection) -> None:
+def rest(domain: str, until: float, failures: int, missed: float, db: sqlite3.Connection) -> None:
     """Set when `domain` is due next, or forget it when nothing waits for it."""
+    db.execute(
+        "UPDATE recipient SET tries = tries + 1 WHERE domain = ? AND state = 'queued' AND due <= ?",
+        (domain, missed),
+    )
     (due,) = db.execute(
         "SELECT min(due) FROM recipient WHERE domain = ? AND state = 'queued'", (domain,)
     ).fetchone()

@@ -190,9 +190,11 @@ class SqliteQueue:
         await self.unclaim(settlement.claim)
         await self._drop_spooled(finished)
 
-    async def rest(self, domain: str, *, until: float = 0.0, failures: int = 0) -> None:
+    async def rest(
+        self, domain: str, *, until: float = 0.0, failures: int = 0, missed: float = 0.0
+    ) -> None:
         """Nobody works on `domain` now; it is due with its next recipient, or later at `until`."""
-        await self._writer.do(partial(rows.rest, domain, until, failures))
+        await self._writer.do(partial(rows.rest, domain, until, failures, missed))
 
     async def change(self, action: Action, which: Selection, *, now: float) -> tuple[str, ...]:
         """Do something to messages at rest; the ids of those it was done to."""
