@@ -7,6 +7,7 @@ a recipient whose state is final is never matched by a change.
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -59,6 +60,9 @@ _envelope = msgspec.json.Decoder(Envelope).decode
 _outcome = msgspec.json.Decoder(RecipientOutcome).decode
 _attempt = msgspec.json.Decoder(Attempt).decode
 
+
+UNREADABLE = (ValueError, TypeError, IndexError, AssertionError)
+"""What a row that is not as we wrote it raises."""
 
 Row = tuple[int, str, int, float, bytes | None]
 """position, state, tries, due, last"""
@@ -311,7 +315,19 @@ def entries(
     if not (finished or which.message_id):
         query += (" AND" if values else " WHERE") + " finished IS NULL"
     rows = db.execute(f"{query} ORDER BY id LIMIT ?", (*values, limit)).fetchall()
-    return tuple(_entry(db, *row, attempts=bool(which.message_id)) for row in rows)
+    return tuple(_entry_or_stub(db, row, attempts=bool(which.message_id)) for row in rows)
+
+
+def _entry_or_stub(db: sqlite3.Connection, row: tuple[Any, ...], *, attempts: bool) -> Entry:
+    try:
+        return _entry(db, *row, attempts=attempts)
+    except UNREADABLE:
+        message_id, _, received, finished = row
+        began = datetime.fromtimestamp(received, UTC)
+        nothing = Envelope(
+            message_id=message_id, reverse_path="(unreadable)", forward_paths=(), received=began
+        )
+        return Entry(envelope=nothing, received=received, finished=finished, recipients=())
 
 
 def _entry(
@@ -340,6 +356,14 @@ def known(message_ids: Iterable[str], db: sqlite3.Connection) -> frozenset[str]:
     """Those that are messages not yet finished."""
     query = "SELECT 1 FROM message WHERE id = ? AND finished IS NULL"
     return frozenset(m for m in message_ids if db.execute(query, (m,)).fetchone())
+
+
+def hold(db: sqlite3.Connection, message_id: str) -> None:
+    """Set a message aside, which can't be read."""
+    db.execute(
+        "UPDATE recipient SET state = 'held' WHERE message = ? AND state = 'queued'", (message_id,)
+    )
+    db.execute("UPDATE message SET alarm = NULL WHERE id = ?", (message_id,))
 
 
 def bring_forward(now: float, furthest: float, db: sqlite3.Connection) -> None:

@@ -19,6 +19,7 @@ from smtpcheck.facts.delivery import Envelope
 from smtpcheck.relay import rows
 from smtpcheck.relay.queue import (
     Action,
+    BrokenError,
     Claim,
     Destination,
     Entry,
@@ -114,48 +115,71 @@ class SqliteQueue:
 
     async def claim(self, domain: str, now: float, limit: int) -> tuple[Claim, ...]:
         """At most `limit` messages with recipients that are due in `domain`."""
-        return await self._take(lambda db: islice(self._due_in(db, domain, now), limit))
+        return await self._take(lambda db, bad: islice(self._due_in(db, domain, now, bad), limit))
 
     async def claim_alarmed(self, now: float, limit: int) -> tuple[Claim, ...]:
         """Messages whose alarm has gone off, none of whose recipients are being worked on."""
-        return await self._take(lambda db: islice(self._alarmed(db, now), limit))
+        return await self._take(lambda db, bad: islice(self._alarmed(db, now, bad), limit))
 
     async def _take(
-        self, find: Callable[[sqlite3.Connection], Iterator[Claim]]
+        self, find: Callable[[sqlite3.Connection, list[str]], Iterator[Claim]]
     ) -> tuple[Claim, ...]:
         taken: list[Claim] = []
+        unreadable: list[str] = []
 
         def take(db: sqlite3.Connection) -> None:
-            for claim in find(db):
+            for claim in find(db, unreadable):
                 self._claimed.add((claim.envelope.message_id, claim.domain))
                 taken.append(claim)
+            for message_id in unreadable:
+                rows.hold(db, message_id)
 
         try:
             await self._writer.do(take)
+            if unreadable:
+                raise BrokenError(f"can't be read, held: {', '.join(unreadable)}")
         except QueueError:
             for claim in taken:
                 await self.unclaim(claim)
             raise
         return tuple(taken)
 
-    def _due_in(self, db: sqlite3.Connection, domain: str, now: float) -> Iterator[Claim]:
+    def _due_in(
+        self, db: sqlite3.Connection, domain: str, now: float, unreadable: list[str]
+    ) -> Iterator[Claim]:
         """Stops reading where its reader does. In order of due."""
         seen: set[str] = set()
         for message_id in rows.due_messages(db, domain, now):
             if message_id not in seen and not self._busy(message_id, domain, ALL_DOMAINS):
                 waiting = rows.due_recipients(db, message_id, domain, now)
-                yield self._claim(db, message_id, domain, waiting)
+                yield from self._readable(db, message_id, domain, waiting, unreadable)
             seen.add(message_id)
 
-    def _alarmed(self, db: sqlite3.Connection, now: float) -> Iterator[Claim]:
+    def _alarmed(
+        self, db: sqlite3.Connection, now: float, unreadable: list[str]
+    ) -> Iterator[Claim]:
         for message_id in rows.alarmed_messages(db, now):
             domains = rows.queued_domains(db, message_id)
             if not self._busy(message_id, ALL_DOMAINS, *domains):
                 waiting = rows.queued_recipients(db, message_id)
-                yield self._claim(db, message_id, ALL_DOMAINS, waiting)
+                yield from self._readable(db, message_id, ALL_DOMAINS, waiting, unreadable)
 
     def _busy(self, message_id: str, *domains: str) -> bool:
         return any((message_id, domain) in self._claimed for domain in domains)
+
+    def _readable(
+        self,
+        db: sqlite3.Connection,
+        message_id: str,
+        domain: str,
+        waiting: list[rows.Row],
+        unreadable: list[str],
+    ) -> tuple[Claim, ...]:
+        try:
+            return (self._claim(db, message_id, domain, waiting),)
+        except rows.UNREADABLE:
+            unreadable.append(message_id)
+            return ()
 
     def _claim(
         self, db: sqlite3.Connection, message_id: str, domain: str, waiting: list[rows.Row]

@@ -12,7 +12,7 @@ from smtpcheck.facts.delivery import Attempt, Because, Outcome, RecipientOutcome
 from smtpcheck.relay.agent import reached
 from smtpcheck.relay.assess import Office
 from smtpcheck.relay.dispatch import Dispatcher
-from smtpcheck.relay.queue import Claim, Selection
+from smtpcheck.relay.queue import Action, Claim, Selection
 from smtpcheck.relay.schedule import SECONDS, Schedule
 from smtpcheck.relay.sqlite_queue import SqliteQueue
 from smtpcheck.relay.trace import new_message_id
@@ -116,5 +116,32 @@ def test_a_visit_is_one_failure_however_many_messages_it_had(tmp_path: Path) -> 
             await here.work()
             (found,) = await here.queue.ready(1e12, 9)
             assert (found.failures, found.due) == (1, 1000 + 30 * 60)
+
+    asyncio.run(main())
+
+
+def test_an_unreadable_message_is_held_and_harms_no_other(tmp_path: Path) -> None:
+    """Told once; the others are delivered; it is listed, and can be removed."""
+
+    async def main() -> None:
+        async with world(tmp_path) as here:
+            due = await here.accept("a@one.test")
+            alarmed = await here.accept("a@two.test")
+        with sqlite3.connect(tmp_path / "queue.db") as db:
+            db.execute("UPDATE message SET envelope = x'7b7d'")
+            db.execute("UPDATE message SET alarm = 1 WHERE id = ?", (alarmed,))
+        db.close()
+        async with world(tmp_path) as here:
+            await here.accept("a@one.test")
+            for _ in range(3):  # each fault is a pause
+                await here.work()
+                here.now += 2
+            assert here.tried == ["one.test"]
+            assert sorted(str(fault)[-20:] for fault in here.faults) == sorted([due, alarmed])
+            listed = await here.queue.entries(Selection(), limit=9)
+            assert [each.envelope.message_id for each in listed] == sorted([due, alarmed])
+            for each in (due, alarmed):
+                await here.queue.change(Action.REMOVE, Selection(message_id=each), now=here.now)
+            assert await here.queue.entries(Selection(), limit=9) == ()
 
     asyncio.run(main())
