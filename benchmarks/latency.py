@@ -117,7 +117,7 @@ def _network() -> None:
 def _row(mirror: Mirror, ca_file: Path, connections: int, rounds: int) -> int:
     runs = [_run(mirror, ca_file, connections) for _ in range(rounds + 1)][1:]
     whole = statistics.median(run.whole for run in runs)
-    trips = max(run.trips for run in runs)
+    trips = min(run.trips for run in runs)
     ratio = whole / ROUND_TRIP / trips
     best, worst = min(run.whole for run in runs), max(run.whole for run in runs)
     print(
