@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 PASSWORD = "SMTPCHECK_RELAY_PASSWORD"  # noqa: S105 - the name of the variable
+GRACE = 10.0
+"""Seconds that COMMAND gets to end when it is told to."""
 ROLES = ("mx", "submission", "submissions", "pop3", "pop3s")
 
 
@@ -180,8 +182,9 @@ async def _serve(config: "Config", form: str, program: tuple[str, ...]) -> int:
 
     from smtpcheck.relay.engine import Engine
 
+    before = os.umask(0o077)  # queue, mail and certificate are for us alone to read
     loop, told = asyncio.get_running_loop(), asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, told.set)
     async with Engine(config, fault=complain) as engine:
         ports = environment(engine)
@@ -189,15 +192,19 @@ async def _serve(config: "Config", form: str, program: tuple[str, ...]) -> int:
         if not program:
             await told.wait()
             return ExitStatus.OK
-        return await _alongside(program, ports, told)
+        return await _alongside(program, ports, told, before)
 
 
-async def _alongside(program: tuple[str, ...], ports: dict[str, str], told: Any) -> int:
-    """Run it; its exit status. When we are told to stop, so is it."""
+async def _alongside(program: tuple[str, ...], ports: dict[str, str], told: Any, umask: int) -> int:
+    """Run it; its exit status. When we are told to stop, so is it, and killed if it lingers."""
     import asyncio
 
     try:
-        child = await asyncio.create_subprocess_exec(*program, env={**os.environ, **ports})
+        child = await asyncio.create_subprocess_exec(
+            *program,
+            env={**os.environ, **ports},
+            preexec_fn=lambda: os.umask(umask),
+        )
     except OSError as error:
         raise BadInputError(f"{program[0]}: {error.strerror}") from None
     ended, stopped = asyncio.ensure_future(child.wait()), asyncio.ensure_future(told.wait())
@@ -205,6 +212,9 @@ async def _alongside(program: tuple[str, ...], ports: dict[str, str], told: Any)
     stopped.cancel()
     if not ended.done():
         child.terminate()
+        await asyncio.wait({ended}, timeout=GRACE)
+    if not ended.done():
+        child.kill()
     status = await ended
     return status if status >= 0 else 128 - status
 

@@ -36,7 +36,7 @@ from smtpcheck.wire.endpoint import is_literal
 from smtpcheck.wire.reply import reply
 
 LIMITS = Limits(
-    connect=30.0, greeting=300.0, reply=300.0, handshake=60.0, quit=5.0, run=3600.0, addresses=64
+    connect=30.0, greeting=300.0, reply=300.0, handshake=60.0, quit=5.0, run=900.0, addresses=64
 )
 """RFC 5321 §4.5.3.2 has a queue wait for minutes."""
 FRESH = 60.0
@@ -87,7 +87,8 @@ class Agent:
         found = await self._route(claim.domain)
         if isinstance(found, NoRoute):
             return (_nowhere(claim, found),)
-        return await self._along(found, claim, self._dial, config.policy_for(claim.domain))
+        towards = config.smarthost.host if config.smarthost else claim.domain
+        return await self._along(found, claim, self._dial, config.policy_for(towards))
 
     async def _along(
         self, route: Route, claim: Claim, dial: Dial, policy: TlsPolicy

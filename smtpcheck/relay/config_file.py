@@ -262,6 +262,8 @@ def _smarthost(node: yaml.Node, key: str) -> Smarthost:
         raise _Fault(node, key, "host is missing")
     if len(login) == 1:
         raise _Fault(node, key, "user and password go together")
+    if login and read.get("security") is Security.NONE:
+        raise _Fault(node, key, "a password needs TLS: security is starttls or implicit")
     return Smarthost(**read, login=Login(**login) if login else None)
 
 

@@ -5,7 +5,8 @@ same walk; the hosts' order is the route's. Opportunistic TLS that fails is trie
 clear, on a new connection. A message that may have been taken is given to nobody else now.
 """
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -22,8 +23,8 @@ from smtpcheck.relay.downgrade import Mail
 from smtpcheck.relay.hop import NextHop, TlsLevel, TlsPolicy
 from smtpcheck.relay.transaction import Transacted
 
-MAX_HOSTS = 8
-"""Addresses tried in one walk; the schedule brings the next one."""
+PER_EXCHANGER = 2
+"""Addresses of each family tried of one exchanger in a walk, so that its backup has a turn."""
 
 Dial = Callable[[MailHost, TlsPolicy, bool], NextHop]
 """A connection to a host, perhaps one that is open already; a new one when the flag says so."""
@@ -51,7 +52,7 @@ async def walk(
     """
     attempts: list[Attempt] = []
     waiting = mail.forward_paths
-    for host in route.hosts[:MAX_HOSTS]:
+    for host in fair(route.hosts):
         levels = [policy]
         if policy.level is TlsLevel.OPPORTUNISTIC and host.security is Security.STARTTLS:
             levels.append(_IN_CLEAR)
@@ -66,6 +67,16 @@ async def walk(
         if not waiting:
             break
     return tuple(attempts)
+
+
+def fair(hosts: Iterable[MailHost]) -> Iterator[MailHost]:
+    """In order, and not too many of one exchanger."""
+    seen: Counter[tuple[str, bool]] = Counter()
+    for host in hosts:
+        key = (host.name, ":" in host.address)
+        seen[key] += 1
+        if seen[key] <= PER_EXCHANGER:
+            yield host
 
 
 def last_outcomes(attempts: tuple[Attempt, ...]) -> dict[str, RecipientOutcome]:

@@ -8,6 +8,7 @@ until the storage takes it. Nothing is polled: the queue says when to look again
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 from smtpcheck.facts.delivery import Attempt
@@ -68,6 +69,7 @@ class Dispatcher:
         self._queue, self._office, self._deliver = queue, office, deliver
         self._reached, self._local, self._now = reached, local, now
         self._concurrency, self._slots = concurrency, asyncio.Semaphore(connections)
+        self._bounces = asyncio.Semaphore(max(1, connections // 2))  # strangers choose where to
         self._over, self._fault = over, fault
         self._lanes: dict[str, _Lane] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -189,7 +191,11 @@ class Dispatcher:
 
     async def _one(self, lane: _Lane, claim: Claim) -> None:
         try:
-            async with self._slots:
+            bounce = not claim.envelope.reverse_path
+            async with (
+                self._bounces if bounce else nullcontext(),
+                nullcontext() if self._local(lane.domain) else self._slots,
+            ):
                 attempts = await self._deliver(claim)
             self._learn(lane, self._reached(attempts))
             message_id = claim.envelope.message_id

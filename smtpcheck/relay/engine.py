@@ -34,6 +34,7 @@ from smtpcheck.relay.pop3_server import Pop3Server
 from smtpcheck.relay.queue import LockedError, QueueError
 from smtpcheck.relay.reception import Reception
 from smtpcheck.relay.server import SmtpServer
+from smtpcheck.relay.spool import Spool
 from smtpcheck.relay.sqlite_queue import SqliteQueue
 from smtpcheck.relay.throwaway import ThrowawayCA
 from smtpcheck.relay.transcripts import Transcripts
@@ -108,6 +109,11 @@ class Engine:
     async def _start(self) -> None:
         config = self.config
         self.data = self._data()
+        if not (self.data / "queue.db").exists() and any(Spool(self.data / "spool").names()):
+            raise BadInputError(
+                f"{self.data}: spool/ holds messages and there is no queue.db that knows them; "
+                "restore it, or move spool/ away"
+            )
         try:
             self.queue = SqliteQueue(self.data, min_free=config.min_free)
             self._parts.push_async_callback(self.queue.close)

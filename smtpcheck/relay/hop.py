@@ -173,7 +173,8 @@ class Hop:
         session = self._dialogue.step().tls
         assert session is not None
         self.tls = f"{session.version} {session.cipher}"
-        verified = self.policy.level is TlsLevel.VERIFIED
+        # A password goes to nobody who can't show that he is who it is for.
+        verified = self.policy.level is TlsLevel.VERIFIED or self._login is not None
         if verified and (objection := self.policy.objection(self.host, session)):
             raise self._dialogue.stop(Kind.TLS_FAILED, objection, Stage.TLS)
 

@@ -26,6 +26,7 @@ from smtpcheck.relay.queue import (
     State,
     domain_of,
 )
+from smtpcheck.wire.address import canonical_domain
 
 SPOOLED = 64 * 1024
 """Octets beyond which a content is a file of its own."""
@@ -267,12 +268,12 @@ def selected(db: sqlite3.Connection, action: Action, which: Selection) -> list[t
     """Message and domain of what `action` can be done to."""
     query = "SELECT DISTINCT message, domain FROM recipient WHERE state IN (?, ?)"
     before = _TRANSITIONS[action][0]
-    values: tuple[str, ...] = ()
+    values: tuple[str, ...] = before
     if which.message_id:
-        query, values = f"{query} AND message = ?", (which.message_id,)
-    elif which.domain:
-        query, values = f"{query} AND domain = ?", (which.domain,)
-    return db.execute(query, (*before, *values)).fetchall()
+        query, values = f"{query} AND message = ?", (*values, which.message_id)
+    if which.domain:
+        query, values = f"{query} AND domain = ?", (*values, canonical_domain(which.domain))
+    return db.execute(query, values).fetchall()
 
 
 def change(
@@ -311,7 +312,7 @@ def entries(
         query, values = f"{query} WHERE id = ?", (which.message_id,)
     elif which.domain:
         some = "SELECT 1 FROM recipient WHERE message = message.id AND domain = ?"
-        query, values = f"{query} WHERE EXISTS ({some})", (which.domain,)
+        query, values = f"{query} WHERE EXISTS ({some})", (canonical_domain(which.domain),)
     if not (finished or which.message_id):
         query += (" AND" if values else " WHERE") + " finished IS NULL"
     rows = db.execute(f"{query} ORDER BY id LIMIT ?", (*values, limit)).fetchall()
@@ -340,7 +341,11 @@ def _entry(
     attempts: bool,
 ) -> Entry:
     envelope = _envelope(coded)
-    rows = db.execute(f"{_ROW} WHERE message = ? ORDER BY position", (message_id,)).fetchall()
+    rows = db.execute(
+        "SELECT position, state, tries, max(r.due, coalesce(d.due, r.due)), last FROM recipient r"
+        " LEFT JOIN destination d USING (domain) WHERE message = ? ORDER BY position",
+        (message_id,),
+    ).fetchall()
     query = "SELECT data FROM attempt WHERE message = ? ORDER BY started, rowid"
     made = db.execute(query, (message_id,)).fetchall() if attempts else ()
     return Entry(
@@ -375,6 +380,9 @@ def bring_forward(now: float, furthest: float, db: sqlite3.Connection) -> None:
             (now, domain, furthest),
         )
         db.execute(_AWAKE_NOW, (domain, now))
+    db.execute(
+        "UPDATE message SET received = ?, alarm = ? WHERE alarm > ? AND received > ?", (now,) * 4
+    )
 
 
 def forget(message_ids: Iterable[str], db: sqlite3.Connection) -> None:

@@ -7,11 +7,14 @@ All of it blocks: call it from a thread.
 
 import errno
 import os
+import re
 from collections.abc import Container, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 from smtpcheck.relay.queue import BrokenError, FullError, QueueError
+
+_ID = re.compile(r"[0-9A-F]{20}")
 
 
 class Spool:
@@ -43,9 +46,9 @@ class Spool:
             self.path(message_id).unlink()
 
     def names(self) -> Iterator[str]:
-        """The ids that have a file."""
+        """The ids that have a file; what isn't named like one is not ours to touch."""
         with suppress(OSError):
-            yield from os.listdir(self._directory)
+            yield from filter(_ID.fullmatch, os.listdir(self._directory))
 
     def sweep(self, known: Container[str], names: Iterator[str]) -> None:
         """Drop those of `names` that nobody knows."""

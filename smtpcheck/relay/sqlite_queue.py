@@ -10,6 +10,7 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -87,8 +88,8 @@ class SqliteQueue:
         try:
             await self._writer.add(rows.insert, arrival, partial(rows.forget, (message_id,)))
         except QueueError:
-            if spooled:
-                await asyncio.to_thread(self._spool.remove, message_id)
+            with suppress(QueueError):  # the undo first, then the file; or both after a restart
+                await self._drop_spooled((message_id,))
             raise
 
     def _check_space(self, size: int) -> None:

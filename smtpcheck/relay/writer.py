@@ -188,7 +188,9 @@ def _perform_bulk(db: sqlite3.Connection, bulk: Bulk, jobs: list[_Job]) -> None:
     db.execute("SAVEPOINT bulk")
     try:
         bulk(db, [job.item for job in jobs])
-    except sqlite3.IntegrityError:
+    except Exception as error:
+        if isinstance(error, sqlite3.Error) and not isinstance(error, sqlite3.IntegrityError):
+            raise
         db.execute("ROLLBACK TO bulk")
         for job in jobs:
             _perform(db, job, partial(_alone, bulk, job.item))

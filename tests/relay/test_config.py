@@ -107,6 +107,7 @@ FAULTS: list[tuple[str, str]] = [
     ("networks: [10.0.0.0/99]", ":1: networks[0]: must be a network"),
     ("smarthost: {port: 25}", ":1: smarthost: host is missing"),
     ("smarthost: {host: h, user: u}", ":1: smarthost: user and password go together"),
+    ("smarthost: {host: h, user: u, password: p, security: none}", ":1: smarthost: a password"),
     ("resolver: dns.test", ":1: resolver: must be the address"),
     ("tls:\n  destinations:\n    a.test: maybe", ":3: tls.destinations.a.test: must be one of"),
     ("retry: {lifetime: forever}", ":1: retry.lifetime: must be a duration"),

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from smtpcheck.blame import BadInputError
 from smtpcheck.limits import Limits
 from smtpcheck.relay.config import Config, Listen, PortRole
 from smtpcheck.relay.control import ask
@@ -288,6 +289,29 @@ def test_a_restart_takes_up_what_waits(tmp_path: Path) -> None:
         assert len(server.contents) == 1
 
     asyncio.run(main())
+
+
+def test_what_is_not_ours_in_the_spool_is_left_alone_and_messages_without_queue_are_not_lost(
+    tmp_path: Path,
+) -> None:
+    """`--data /var` must not sweep /var/spool; a lost queue.db must not empty the spool."""
+    (tmp_path / "spool").mkdir()
+    notes = tmp_path / "spool" / "notes.txt"
+    notes.write_text("mine")
+
+    async def main() -> None:
+        async with engine(replace(HOME, data=tmp_path)):
+            pass
+
+    asyncio.run(main())
+    assert notes.read_text() == "mine"
+    kept = tmp_path / "spool" / "0660F62FA6B0C4D57D7A"
+    kept.write_text("a message")
+    for name in ("queue.db", "queue.db-wal", "queue.db-shm"):
+        (tmp_path / name).unlink(missing_ok=True)
+    with pytest.raises(BadInputError, match=r"no queue\.db"):
+        asyncio.run(main())
+    assert kept.read_text() == "a message"
 
 
 def test_a_dead_domain_delays_nobody_else_and_a_stop_does_not_wait_for_it(

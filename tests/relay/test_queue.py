@@ -236,7 +236,7 @@ def test_one_writer_and_orphans_go(tmp_path: Path) -> None:
             SqliteQueue(tmp_path)
         kept = await accepted(queue, "a@one.test", size=SPOOLED + 1)
         await queue.close()
-        (tmp_path / "spool" / "orphan").write_bytes(b"x")
+        (tmp_path / "spool" / "0660F62FA6B0C4D57D7A").write_bytes(b"x")
         queue = SqliteQueue(tmp_path)
         await queue.recover(100, 1000)
         assert [path.name for path in (tmp_path / "spool").iterdir()] == [kept]
@@ -385,3 +385,45 @@ class Life(RuleBasedStateMachine):
 
 Life.TestCase.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
 TestLife = Life.TestCase
+
+
+def test_an_action_on_one_domain_of_one_message(tmp_path: Path) -> None:
+    async def main() -> None:
+        queue = SqliteQueue(tmp_path)
+        message_id = await accepted(queue, "a@one.test", "b@two.test")
+        which = Selection(message_id=message_id, domain="ONE.test")
+        await queue.change(Action.REMOVE, which, now=101)
+        assert await states(queue, message_id) == ["removed", "queued"]
+        assert len(await queue.entries(Selection(domain="TWO.test"), limit=9)) == 1
+        await queue.rest("two.test", until=500.0, failures=1)
+        (entry,) = await queue.entries(Selection(), limit=9)
+        assert entry.recipients[1].due == 500.0  # no sooner than its destination
+        await queue.close()
+
+    in_queue(main())
+
+
+def test_received_by_a_clock_that_was_ahead(tmp_path: Path) -> None:
+    """After its correction it is as if received now, and looked at."""
+
+    async def main() -> None:
+        queue = SqliteQueue(tmp_path)
+        await accepted(queue, "a@one.test", at=1e6)
+        await queue.recover(100.0, 1000.0)
+        (claim,) = await queue.claim_alarmed(100.0, 9)
+        assert claim.received == 100.0
+        await queue.close()
+
+    in_queue(main())
+
+
+def test_a_message_that_cannot_be_written_fails_alone(tmp_path: Path) -> None:
+    async def main() -> None:
+        queue = SqliteQueue(tmp_path)
+        bad = envelope("BAD", "a@one.test\ud800")
+        with pytest.raises(ValueError, match="surrogates"):
+            await queue.accept(bad, b"x", now=1, alarm=2)
+        await accepted(queue, "b@one.test")
+        await queue.close()
+
+    in_queue(main())
