@@ -28,7 +28,7 @@ WHERE = {
 }
 """The address on which each row lives."""
 
-AT_ONCE = 4
+AT_ONCE = 6
 """Most of a run is waiting."""
 
 Built = Callable[[tuple[Case, ...]], list[Listener]]

@@ -4,18 +4,17 @@ import contextlib
 import smtplib
 import socket
 import ssl
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from smtpcheck.relay.throwaway import Identity, ThrowawayCA
-from tests.conftest import need
-from tests.real.cases import POSTFIX, Case
+from tests.real.cases import POSTFIX
 from tests.real.conftest import address_of
 from tests.real.dovecot import PASSWORD, USER, dovecot
 from tests.real.postfix import INBOX, SUBMISSION, Postfix, postfix
 from tests.real.rig import NAME, Listener, StartError, loopback
+from tests.real.s_client import s_client
 
 pytestmark = pytest.mark.real
 
@@ -41,39 +40,28 @@ OPENSSL_SAYS = {
 }
 
 
-def s_client(case: Case, ca_file: Path, *options: str) -> str:
-    """What `openssl s_client` prints of the row's first port."""
-    port = case.ports[0].number
-    starttls = () if port == 465 else ("-starttls", "smtp")
-    where = ("-connect", f"{address_of(case)}:{port}", "-servername", NAME)
-    verify = ("-CAfile", str(ca_file), "-verify_hostname", NAME)
-    done = subprocess.run(
-        [need("openssl"), "s_client", *where, *verify, *starttls, *options],
-        input="QUIT\r\n",
-        capture_output=True,
-        text=True,
-        timeout=20,
-        check=False,
-    )
-    return done.stdout + done.stderr
+def seen(title: str, ca_file: Path, *options: str) -> str:
+    """What openssl sees of the row's first port."""
+    case = BY_TITLE[title]
+    return s_client(address_of(case), case.ports[0].number, ca_file, *options)
 
 
 @pytest.mark.parametrize(("title", "words"), OPENSSL_SAYS.items(), ids=OPENSSL_SAYS)
 @pytest.mark.usefixtures("postfix_server")
 def test_openssl_sees_the_fault(title: str, words: str, ca_file: Path) -> None:
-    assert words in s_client(BY_TITLE[title], ca_file)
+    assert words in seen(title, ca_file)
 
 
 @pytest.mark.parametrize("title", ["TLS 1.0 still on, submission", "TLS 1.0 only"])
 @pytest.mark.usefixtures("postfix_server")
 def test_openssl_gets_tls_1_0_where_it_is_still_on(title: str, ca_file: Path) -> None:
-    said = s_client(BY_TITLE[title], ca_file, "-tls1", "-cipher", "DEFAULT:@SECLEVEL=0")
+    said = seen(title, ca_file, "-tls1", "-cipher", "DEFAULT:@SECLEVEL=0")
     assert "New, TLSv1.0" in said
 
 
 @pytest.mark.usefixtures("postfix_server")
 def test_openssl_gets_no_tls_1_0_from_the_healthy_one(ca_file: Path) -> None:
-    said = s_client(BY_TITLE["healthy"], ca_file, "-tls1", "-cipher", "DEFAULT:@SECLEVEL=0")
+    said = seen("healthy", ca_file, "-tls1", "-cipher", "DEFAULT:@SECLEVEL=0")
     assert "alert protocol version" in said
 
 
