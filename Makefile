@@ -1,7 +1,7 @@
 # make demo   raise the embedded relay on loopback and check it
 # make test   lint, types and tests; real-server tests skip what is not installed
 # make soak   fuzz every parser with atheris: make soak RUNS=1000000
-# make bench  against swaks and sslyze, and behind 100 ms; needs root, Postfix, Dovecot and swaks
+# make bench  against swaks, sslyze and Postfix, and behind 100 ms; needs root and these servers
 # make clean  remove what they made
 #
 # No root, and no network once pip is done, unless said otherwise.
@@ -28,6 +28,7 @@ soak: .venv/package-soak
 bench: .venv/package-test
 	$(BIN)/python -m benchmarks.host
 	$(BIN)/python -m benchmarks.latency
+	$(BIN)/python -m benchmarks.relay.accept
 
 clean:
 	rm -rf .venv .soak .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
