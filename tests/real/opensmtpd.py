@@ -44,8 +44,20 @@ while IFS='|' read -r kind _ _ _ _ session token _; do
 done
 """
 
+OPENSSL = """\
+openssl_conf = all
+[all]
+ssl_conf = ssl
+[ssl]
+system_default = system
+[system]
+CipherString = DEFAULT:@SECLEVEL=0
+"""
+"""Else it does not start with a weak certificate; the versions are its own affair all the same."""
+
 ENTER = """\
 mount --bind "$1" "$2/mnt"
+mount --bind "$2/mnt/openssl.cnf" "$2/etc/ssl/openssl.cnf"
 for folder in run tmp var/spool; do mount -t tmpfs tmpfs "$2/$folder"; done
 exec chroot "$2" /usr/sbin/smtpd -d -f /mnt/smtpd.conf
 """
@@ -67,6 +79,7 @@ def opensmtpd(*listeners: Listener) -> Iterator[OpenSmtpd]:
     with open_directory() as directory:
         (directory / "late").write_text(LATE)
         (directory / "late").chmod(0o755)
+        (directory / "openssl.cnf").write_text(OPENSSL)
         lines = [_listen(directory, number, each) for number, each in enumerate(listeners)]
         rules = f'action taken maildir "/tmp"\nmatch from any for domain {NAME} action taken\n'
         (directory / "smtpd.conf").write_text(FILTERS + "".join(lines) + rules)
