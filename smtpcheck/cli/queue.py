@@ -1,5 +1,6 @@
 """`smtpcheck queue …`: what waits in a relay's queue, and what to do about it."""
 
+import os
 import sys
 from base64 import b64decode
 from pathlib import Path
@@ -132,6 +133,7 @@ def run_(**options: Any) -> ExitStatus:
         raise BadInputError("which queue? give --data or --config")
 
     async def work() -> int:
+        os.umask(0o077)  # what we make is for us alone to read
         async with Engine(config, serving=False, fault=complain) as engine:
             await engine.work()
         return ExitStatus.OK

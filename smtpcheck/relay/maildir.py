@@ -41,10 +41,14 @@ class Files:
 
     def make(self, mailbox: Path) -> None:
         """The three directories, durably; new/ last, as its presence says that all are there."""
+        made = [each for each in (mailbox, *mailbox.parents) if not each.exists()]
+        for directory in reversed(made):
+            directory.mkdir(mode=0o700, exist_ok=True)
         for part in ("tmp", "cur", "new"):
-            (mailbox / part).mkdir(mode=0o700, parents=True, exist_ok=True)
+            (mailbox / part).mkdir(mode=0o700, exist_ok=True)
         self.sync(mailbox)
-        self.sync(mailbox.parent)
+        for directory in made or [mailbox]:
+            self.sync(directory.parent)
 
     def exists(self, path: Path) -> bool:
         """Whether `path` is there."""

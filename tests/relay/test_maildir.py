@@ -49,6 +49,26 @@ def contents(box: Path) -> list[bytes]:
     return [path.read_bytes() for part in ("new", "cur") for path in sorted((box / part).iterdir())]
 
 
+def test_every_directory_on_the_way_is_private_and_named_durably(tmp_path: Path) -> None:
+    """A mailbox whose parents are not synced is gone after a power cut, with what it took."""
+    synced: list[Path] = []
+
+    class Watching(Files):
+        def sync(self, directory: Path) -> None:
+            synced.append(directory)
+            super().sync(directory)
+
+    mailbox = tmp_path / "mail" / "a.test" / "me"
+    before = os.umask(0)
+    try:
+        Watching().make(mailbox)
+    finally:
+        os.umask(before)
+    assert {tmp_path, tmp_path / "mail", tmp_path / "mail" / "a.test", mailbox} <= set(synced)
+    private = [mailbox, *mailbox.parents[:2], mailbox / "new"]
+    assert {each.stat().st_mode & 0o777 for each in private} == {0o700}
+
+
 def test_a_message_is_stored_to_the_byte_behind_its_trace(tmp_path: Path) -> None:
     box = tmp_path / "deep" / "box"
     assert put(box).outcome is Outcome.DELIVERED
