@@ -5,6 +5,8 @@ arrives before the handshake stays on this side of it. Both sides of a connectio
 """
 
 import asyncio
+import os
+import socket
 from contextlib import suppress
 from typing import cast
 
@@ -12,6 +14,8 @@ from smtpcheck.net.tls import Engine, TlsError
 
 HIGH_WATER = 256 * 1024
 """Unread octets beyond which the peer is made to wait."""
+
+CHUNK = 64 * 1024
 
 OPENING = 512
 """Kept of what answers a handshake, to tell clear text from a broken record."""
@@ -64,10 +68,24 @@ class Channel(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         if error is not None:
+            self._last_words()
             self._fail(error)
         self._ended = True
         self._wake.set()
         self._writable.set()
+
+    def _last_words(self) -> None:
+        """Read what arrived before the reset that our write ran into: often it says why.
+
+        asyncio gives up at the failed write. OpenSMTPD that misses a client's certificate sends its
+        alert, closes, and meets our EHLO with the reset.
+        """
+        known = self._transport.get_extra_info("socket") if self._transport else None
+        with suppress(OSError):
+            if known is not None and known.fileno() >= 0:
+                with socket.socket(fileno=os.dup(known.fileno())) as left:
+                    while self._budget >= 0 and (data := left.recv(CHUNK, socket.MSG_DONTWAIT)):
+                        self.data_received(data)
 
     def pause_writing(self) -> None:
         self._writable.clear()
